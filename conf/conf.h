@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_CONF_CONF_H
+#define SLOTSHARE_CONF_CONF_H
+/**
+ * The configuration file: read, checked as a whole, kept as plain data. Compile it with
+ * ruleset_compile() (ruleset.h) into what workers read. Nothing here is thread-safe on the same
+ * object; different objects are independent.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <slotshare/slotshare.h>
+
+enum {
+    CONF_MEMBERS_MAX = 64,
+    CONF_URL_MAX = 255,
+    CONF_LIMIT_MAX = (1 << 20) - 2, /* a counter's count has 20 bits, all ones is "unlimited" */
+    CONF_OWNERS_MAX = 4094,         /* an owner has 12 bits, two of the values mean something else */
+};
+
+/** What is counted: the parts of a connection's name that a counter's name is made of. */
+enum conf_part { CONF_PART_BINDING = 1, CONF_PART_DOMAIN = 2, CONF_PART_HOST = 4 };
+
+/** All that is wrong with a file, in the order of its lines. */
+struct conf_errors {
+    char **line; /**< each "file:line: message" (or "file: message") without a newline */
+    size_t count;
+};
+void conf_errors_free(struct conf_errors *errors);
+
+/** One stanza that sets the option. Names are already in the form that is compared. */
+struct conf_limit {
+    enum slotshare_scope scope;
+    char binding[SLOTSHARE_BINDING_MAX + 1];
+    char domain[SLOTSHARE_DOMAIN_MAX + 1];
+    char host[SLOTSHARE_DOMAIN_MAX + 1];
+    int32_t limit;  /**< -1: unlimited, explicitly */
+    uint8_t parts;  /**< enum conf_part bits: what its counters are named by */
+    uint32_t line;  /**< of the option */
+};
+
+struct conf_member {
+    char name[SLOTSHARE_BINDING_MAX + 1];
+    char url[CONF_URL_MAX + 1]; /**< tcp://host:port or tls+tcp://host:port */
+    bool witness;               /**< votes, holds no share */
+    uint32_t line;
+};
+
+/** The whole file. Read only. */
+struct conf {
+    char *file; /**< its path, as given */
+
+    /* [node] */
+    char node[SLOTSHARE_BINDING_MAX + 1];
+    char segment[SLOTSHARE_NAME_MAX + 1]; /**< default "slotshare" */
+    char *directory;                      /**< NULL: the library's default */
+    char listen[CONF_URL_MAX + 1];        /**< empty: the member's own URL */
+    uint32_t counters, owners, slots;     /**< sizes of the segment's tables */
+
+    /* [cluster] */
+    bool clustered;
+    char cluster[SLOTSHARE_NAME_MAX + 1]; /**< its name, default "slotshare": foreign messages are told by it */
+    bool replicate_domains;               /**< replicate = outbound_domains */
+    struct conf_member member[CONF_MEMBERS_MAX]; /**< sorted by name, so that all nodes agree */
+    uint32_t members;
+    uint32_t self;                        /**< this node's place in member[] */
+    uint32_t reserve_percent;             /**< default 25; 50 with two members */
+    uint32_t session_ms, drain_ms;        /**< T and D; defaults 6000 and 30000 */
+    char *certificate, *key, *ca;         /**< files for tls+tcp; NULL: not set */
+
+    struct conf_limit *limit; /**< sorted by scope, then names */
+    size_t limits;
+};
+
+/**
+ * Read and check a file.
+ *
+ * @param out     NULL on any error; else to be freed with conf_free()
+ * @param errors  filled with every error of the file; free it in any case
+ * @return 0; -1 when there is at least one error (an unreadable file is one).
+ */
+int conf_load(const char *path, struct conf **out, struct conf_errors *errors);
+void conf_free(struct conf *conf);
+
+#endif

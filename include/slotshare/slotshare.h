@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_SLOTSHARE_H
+#define SLOTSHARE_SLOTSHARE_H
+/**
+ * libslotshare: take a slot before you open an outbound SMTP connection, give it back when the
+ * connection is closed.
+ *
+ * A *segment* is a shared-memory file that all worker processes of one host map. It holds one
+ * *counter* per thing that the configuration limits (an MX host, a domain, a binding, a pair of
+ * them), and on each counter this host may hold at most its *share* of the cluster's *limit*.
+ *
+ * Threads: every function may be called from any number of threads on the same handle, except
+ * slotshare_close(), which must be the last call on its handle. A slot may be given back by
+ * another thread of the process than the one that took it.
+ *
+ * Signals: no function here is async-signal-safe.
+ *
+ * fork(): a child that uses the handle attaches by itself at its first call; it does not own the
+ * slots of its parent and cannot give them back. A process that dies, however it dies, gives
+ * back what it held as soon as the kernel has closed its sockets.
+ *
+ * Nothing here sends signals, starts threads or prints.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SLOTSHARE_API __attribute__((visibility("default")))
+#else
+#define SLOTSHARE_API
+#endif
+
+/** What the functions below return. Negative values are errors and have changed nothing. */
+enum slotshare_result {
+    SLOTSHARE_OK = 0,   /**< done */
+    SLOTSHARE_FULL = 1, /**< no slot: the share of this host is in use; ask again later */
+    SLOTSHARE_EINVAL = -1,     /**< an argument is NULL or out of its range */
+    SLOTSHARE_ENAME = -2,      /**< a name is too long or holds a character that names may not */
+    SLOTSHARE_ENOSEGMENT = -3, /**< no such segment, and no config file to create it from */
+    SLOTSHARE_ELAYOUT = -4,    /**< not a segment, or one of another layout version */
+    SLOTSHARE_EDAMAGED = -5,   /**< the segment holds what no slotshare program writes */
+    SLOTSHARE_ECONFIG = -6,    /**< the config file has errors */
+    SLOTSHARE_ESYSTEM = -7,    /**< a system call failed; errno says why */
+    SLOTSHARE_ESTALE = -8,     /**< this slot was given back already, or is not of this process;
+                                    this counter handle is from before a reload: find it again */
+    SLOTSHARE_ECOUNTERS = -9,  /**< the table has no room for one more counter */
+    SLOTSHARE_EOWNERS = -10,   /**< the table has no room for one more process or thread */
+    SLOTSHARE_ESLOTS = -11,    /**< the table has no room for one more slot */
+    SLOTSHARE_EREADONLY = -12, /**< the handle was opened read-only */
+    SLOTSHARE_EGONE = -13,     /**< the segment was removed or replaced: open it again */
+    SLOTSHARE_EBUSY = -14      /**< processes are still attached to a segment that was removed */
+};
+
+/** Longest names, in bytes without the final NUL. */
+enum {
+    SLOTSHARE_NAME_MAX = 64,     /**< a segment's name: letters, digits, '.', '_', '-' */
+    SLOTSHARE_BINDING_MAX = 128, /**< a binding's or a member's name */
+    SLOTSHARE_DOMAIN_MAX = 255,  /**< a domain's or a host's name */
+    SLOTSHARE_COUNTER_MAX = 400  /**< a counter's name, as slotshare_explain() prints it */
+};
+
+/** A limit, share or reserve with this value is no limit at all. */
+#define SLOTSHARE_UNLIMITED (-1)
+
+/** An open segment. Opaque; belongs to the process that opened it. */
+typedef struct slotshare slotshare;
+
+/** What a connection is for. A NULL or empty name means "not known": then only the scopes that
+ * do not need it apply. Domains and hosts are compared without case and without a final dot. */
+struct slotshare_connection {
+    const char *binding; /**< the name of the sending identity (virtual MTA, IP pool) */
+    const char *domain;  /**< the recipients' domain */
+    const char *host;    /**< the MX host, as the MX record names it */
+};
+
+/** The right to have one connection open. Copy it freely; it is spent by slotshare_release(). */
+typedef struct slotshare_slot {
+    uint64_t record; /**< which slot record */
+    uint64_t tag;    /**< which of its lives */
+} slotshare_slot;
+
+/** A counter found before, so that a hot path need not look it up. Valid in the process that
+ * found it and its threads, until the configuration changes (then: SLOTSHARE_ESTALE). */
+typedef struct slotshare_counter {
+    uint32_t index;
+    uint32_t generation;
+    uint64_t rules;
+} slotshare_counter;
+
+/** How to open a segment. Start from SLOTSHARE_OPTIONS_INIT. */
+struct slotshare_options {
+    size_t size;           /**< sizeof(struct slotshare_options): which fields the caller knows */
+    const char *directory; /**< where segments live; NULL: $SLOTSHARE_DIR, else /run/slotshare */
+    const char *config;    /**< config file to create the segment from when there is none; only
+                                for a single host: a file with a [cluster] section is refused,
+                                there the bridge creates the segment. NULL: do not create */
+    int read_only;         /**< nonzero: map without write access, for looking only */
+    char *error;           /**< where a failing slotshare_open() writes what was wrong, where, and
+                                what to do (several lines for a config file); NULL: nowhere */
+    size_t error_size;     /**< bytes at error, the final NUL included */
+};
+#define SLOTSHARE_OPTIONS_INIT                                                                     \
+    { sizeof(struct slotshare_options), NULL, NULL, 0, NULL, 0 }
+
+/**
+ * Open the segment `name` (NULL: "slotshare").
+ *
+ * options may be NULL. On success *out is a handle to be closed with slotshare_close(); on any
+ * error *out is NULL and options->error, if given, holds the whole story.
+ *
+ * @return SLOTSHARE_OK; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_ENOSEGMENT,
+ *         SLOTSHARE_ELAYOUT, SLOTSHARE_EDAMAGED, SLOTSHARE_ECONFIG, SLOTSHARE_EOWNERS,
+ *         SLOTSHARE_EBUSY, SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_open(slotshare **out, const char *name,
+                                 const struct slotshare_options *options);
+
+/**
+ * Close a handle. Slots that this process still holds through it are given back. NULL is ignored.
+ */
+SLOTSHARE_API void slotshare_close(slotshare *handle);
+
+/**
+ * Take a slot for a connection. Lock-free; no system call and no allocation except at the first
+ * call of a thread, when more slots are held than ever before, and when a take is refused.
+ *
+ * @return SLOTSHARE_OK: *slot is filled, open the connection; SLOTSHARE_FULL: do not;
+ *         SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY, SLOTSHARE_EGONE,
+ *         SLOTSHARE_ECOUNTERS, SLOTSHARE_EOWNERS, SLOTSHARE_ESLOTS, SLOTSHARE_EDAMAGED,
+ *         SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_acquire(slotshare *handle,
+                                    const struct slotshare_connection *connection,
+                                    slotshare_slot *slot);
+
+/**
+ * The same, and wait for a slot when there is none: sleeps until one is given back, a share
+ * grows, or timeout_ms milliseconds have passed (0: do not wait; negative: wait for ever).
+ *
+ * @return as slotshare_acquire(); SLOTSHARE_FULL: the time is over.
+ */
+SLOTSHARE_API int slotshare_acquire_wait(slotshare *handle,
+                                         const struct slotshare_connection *connection,
+                                         slotshare_slot *slot, int timeout_ms);
+
+/**
+ * Give a slot back, after its connection is closed. Lock-free.
+ *
+ * @return SLOTSHARE_OK; SLOTSHARE_ESTALE: it was given back before, or it is not of this process:
+ *         nothing has changed; SLOTSHARE_EINVAL, SLOTSHARE_EREADONLY, SLOTSHARE_EDAMAGED,
+ *         SLOTSHARE_EOWNERS (first call of a thread), SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_release(slotshare *handle, slotshare_slot slot);
+
+/**
+ * Find the counter that a connection counts against, creating it if it is new.
+ *
+ * @return SLOTSHARE_OK: *counter is filled; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY,
+ *         SLOTSHARE_EGONE, SLOTSHARE_ECOUNTERS, SLOTSHARE_EOWNERS, SLOTSHARE_EDAMAGED,
+ *         SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_counter_find(slotshare *handle,
+                                         const struct slotshare_connection *connection,
+                                         slotshare_counter *counter);
+
+/**
+ * slotshare_acquire() without the look-up.
+ *
+ * @return as slotshare_acquire(); SLOTSHARE_ESTALE: the counter is no longer the right one, find
+ *         it again.
+ */
+SLOTSHARE_API int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
+                                            slotshare_slot *slot);
+
+/** slotshare_acquire_wait() without the look-up. @return as slotshare_counter_acquire(). */
+SLOTSHARE_API int slotshare_counter_acquire_wait(slotshare *handle, slotshare_counter counter,
+                                                 slotshare_slot *slot, int timeout_ms);
+
+/** The scopes of the configuration, in order of decreasing precedence. */
+enum slotshare_scope {
+    SLOTSHARE_SCOPE_BINDING_HOST = 1,
+    SLOTSHARE_SCOPE_HOST = 2,
+    SLOTSHARE_SCOPE_BINDING_DOMAIN = 3,
+    SLOTSHARE_SCOPE_BINDING = 4,
+    SLOTSHARE_SCOPE_DOMAIN = 5,
+    SLOTSHARE_SCOPE_GLOBAL = 6,
+    SLOTSHARE_SCOPE_NONE = 7 /**< no stanza sets the option: unlimited */
+};
+
+/** Why a take would succeed or be refused now. */
+struct slotshare_explanation {
+    char counter[SLOTSHARE_COUNTER_MAX + 1]; /**< what is counted, e.g. "host:edge.omniti.com" */
+    char source[256];         /**< file:line of the limit; empty when no stanza sets one */
+    char reason[256];         /**< one sentence for people */
+    enum slotshare_scope scope; /**< the scope that won */
+    int limit;                /**< of the whole cluster; SLOTSHARE_UNLIMITED: none */
+    int share;                /**< what this host may hold now; SLOTSHARE_UNLIMITED: no limit */
+    int reserve;              /**< the part of it that this host keeps when it is cut off */
+    int in_use;               /**< slots held on this host */
+    int cluster_in_use;       /**< slots held on all hosts, as last heard; this host's own when
+                                   there is no cluster */
+    int clustered;            /**< nonzero: the segment belongs to a cluster */
+    int session;              /**< nonzero: this host has a valid session: its share is in force */
+    int would_admit;          /**< nonzero: a take would succeed now */
+};
+
+/**
+ * Explain what applies to a connection. Takes nothing, creates nothing, works read-only.
+ *
+ * @return SLOTSHARE_OK; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EGONE, SLOTSHARE_EDAMAGED.
+ */
+SLOTSHARE_API int slotshare_explain(slotshare *handle,
+                                    const struct slotshare_connection *connection,
+                                    struct slotshare_explanation *out);
+
+/** The manual's name of a scope, e.g. "binding::host". @return a constant string, never NULL. */
+SLOTSHARE_API const char *slotshare_scope_name(enum slotshare_scope scope);
+
+/** What a result means, in English, e.g. for a log. @return a constant string, never NULL. */
+SLOTSHARE_API const char *slotshare_strerror(int result);
+
+/** The library's version, e.g. "0.1.0". @return a constant string. */
+SLOTSHARE_API const char *slotshare_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

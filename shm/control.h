@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_SHM_CONTROL_H
+#define SLOTSHARE_SHM_CONTROL_H
+/**
+ * The bridge's side of the segment: creating it, the session, the shares, what is wanted, reaping.
+ * One bridge per segment: control_open() takes a lock that the kernel takes back when the bridge
+ * dies. Not thread-safe, except control_doorbell_wait() and control_doorbell_ring(), which may run
+ * in a thread of their own. Survives a kill at any point: a successor that calls control_open()
+ * finds what its predecessor stored, and control_open() applies again every share that it had
+ * stored without having finished to apply it.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <slotshare/slotshare.h>
+
+#include "../conf/conf.h"
+#include "../conf/ruleset.h"
+
+struct control;
+
+/**
+ * Open the segment that `conf` describes as its bridge, creating it when there is none (or one
+ * from before a reboot of the host). An existing segment must have the same rule set.
+ *
+ * @param name, directory  override the config's; NULL: as in the config
+ * @param error            what was wrong, where, and what to do
+ * @return SLOTSHARE_OK, or what slotshare_open() returns; SLOTSHARE_EBUSY also when another bridge
+ *         serves the segment.
+ */
+int control_open(struct control **out, const struct conf *conf, const char *name,
+                 const char *directory, char *error, size_t error_size);
+
+/** Let the segment go; its state stays for the workers and for the next bridge. */
+void control_close(struct control *control);
+
+/** CLOCK_BOOTTIME in milliseconds: the clock of every deadline here. */
+uint64_t control_now(void);
+
+/** Random, new whenever the segment is created anew: stands for "host boot" in the protocol,
+ * because all that was held before is gone with it. */
+uint64_t control_incarnation(const struct control *control);
+
+/** When the segment was created, on control_now()'s clock. */
+uint64_t control_created(const struct control *control);
+
+/** The rule set in force; valid until control_close(). */
+struct ruleset control_rules(const struct control *control);
+
+/**
+ * False once the segment's file has been removed or replaced: the segment is closed for good then
+ * (workers are refused with SLOTSHARE_EGONE) and the bridge must end.
+ */
+bool control_still_there(struct control *control);
+
+/**
+ * What the share protocol must remember over a restart of the bridge (the host's memory of it, in
+ * the segment). All zero in a new segment. Stored whole: a reader sees one version or the next.
+ */
+struct control_memory {
+    uint64_t generation;     /**< of the bridge: +1 at each control_open(), already done there */
+    uint64_t sequence;       /**< heartbeats sent so far, rounded up */
+    uint64_t term, term_member;       /**< highest term seen */
+    uint64_t session_term, session_term_member, session_number; /**< 0: no session */
+    uint64_t session_end;    /**< E, control_now()'s clock; workers read this */
+    uint64_t grant_floor;
+    uint64_t vote_member, vote_boot, vote_generation; /**< for whom */
+    uint64_t vote_until;     /**< control_now()'s clock */
+    uint64_t spare[4];
+};
+void control_memory_load(const struct control *control, struct control_memory *out);
+void control_memory_store(struct control *control, const struct control_memory *memory);
+
+/** A counter as the bridge sees it. */
+struct control_counter {
+    uint32_t index;
+    const char *name;      /**< valid until the next call on this control */
+    uint64_t hash;         /**< deal_hash() of its name */
+    int32_t limit;         /**< -1: unlimited; such a counter never goes over the network */
+    int32_t home, reserve;
+    int32_t share;         /**< what is stored: valid while the session is */
+    bool record;           /**< the share was set by a grant, not by the opening deal */
+    uint64_t grant;        /**< sequence of that grant */
+    int32_t in_use;
+    int32_t wants;         /**< in use + waiting + recent refusals (see control_wanted) */
+};
+
+/**
+ * Find a counter by name, creating it when this host has none yet (the rule set gives its limit).
+ * @return SLOTSHARE_OK; SLOTSHARE_ENAME: the rule set never makes this name;
+ *         SLOTSHARE_ECOUNTERS; SLOTSHARE_EDAMAGED.
+ */
+int control_counter_find(struct control *control, const char *name, uint32_t *index);
+
+/** Read a counter. wants counts the refusals of the last second by their growth between calls,
+ * so call it at least twice a second for a counter that matters. @return SLOTSHARE_OK or
+ * SLOTSHARE_EINVAL (no such counter now). */
+int control_counter_read(struct control *control, uint32_t index, struct control_counter *out);
+
+/**
+ * Set the share of a counter and mark it as recorded under this grant. When this returns no take
+ * can succeed any more that had read the old share.
+ * @return the number of slots in use at a moment after that; negative: an error.
+ */
+int32_t control_share_set(struct control *control, uint32_t index, int32_t share, uint64_t grant);
+
+/** Forget a record: the share is the home again (the caller knows that it already is). */
+void control_record_drop(struct control *control, uint32_t index);
+
+/** Show people what the cluster holds, and whether the coordinator moves this counter. */
+void control_cluster_in_use(struct control *control, uint32_t index, int32_t in_use);
+void control_contended(struct control *control, uint32_t index, bool contended);
+
+/** Walk counters. The visitor returns nonzero to stop. */
+typedef int (*control_visitor)(const struct control_counter *counter, void *arg);
+void control_each_record(struct control *control, control_visitor visit, void *arg);
+/** All with more in use than their reserve (limited ones only). Scans the table. */
+void control_each_over_reserve(struct control *control, control_visitor visit, void *arg);
+/** All with anything in use. Scans the table. */
+void control_each_used(struct control *control, control_visitor visit, void *arg);
+/** All on which a take was refused or waits since the last call (each is reported once). */
+void control_each_wanted(struct control *control, control_visitor visit, void *arg);
+
+/** Sleep until a refused take rings, somebody calls control_doorbell_ring(), or the time is over.
+ * @return true when it rang. */
+bool control_doorbell_wait(struct control *control, int timeout_ms);
+void control_doorbell_ring(struct control *control);
+
+/** Give back what dead owners held. Cheap when none is dead: call it every 100 ms.
+ * @return slots given back. */
+uint32_t control_reap(struct control *control);
+
+/** Tell observers about member i (the order of the rule set). heard: control_now()'s clock. */
+void control_member_heard(struct control *control, uint32_t i, uint64_t heard);
+/** Which member is the coordinator; -1: none known. */
+void control_coordinator(struct control *control, int member);
+
+#endif
