@@ -16,7 +16,7 @@ enum {
     CONF_MEMBERS_MAX = 64,
     CONF_URL_MAX = 255,
     CONF_LIMIT_MAX = (1 << 20) - 2, /* a counter's count has 20 bits, all ones is "unlimited" */
-    CONF_OWNERS_MAX = 4094,         /* an owner has 12 bits, two of the values mean something else */
+    CONF_OWNERS_MAX = 4094, /* an owner has 12 bits, two of the values mean something else */
 };
 
 /** What is counted: the parts of a connection's name that a counter's name is made of. */
@@ -35,9 +35,9 @@ struct conf_limit {
     char binding[SLOTSHARE_BINDING_MAX + 1];
     char domain[SLOTSHARE_DOMAIN_MAX + 1];
     char host[SLOTSHARE_DOMAIN_MAX + 1];
-    int32_t limit;  /**< -1: unlimited, explicitly */
-    uint8_t parts;  /**< enum conf_part bits: what its counters are named by */
-    uint32_t line;  /**< of the option */
+    int32_t limit; /**< -1: unlimited, explicitly */
+    uint8_t parts; /**< enum conf_part bits: what its counters are named by */
+    uint32_t line; /**< of the option */
 };
 
 struct conf_member {
@@ -60,14 +60,15 @@ struct conf {
 
     /* [cluster] */
     bool clustered;
-    char cluster[SLOTSHARE_NAME_MAX + 1]; /**< its name, default "slotshare": foreign messages are told by it */
-    bool replicate_domains;               /**< replicate = outbound_domains */
+    char cluster[SLOTSHARE_NAME_MAX +
+                 1];        /**< its name, default "slotshare": foreign messages are told by it */
+    bool replicate_domains; /**< replicate = outbound_domains */
     struct conf_member member[CONF_MEMBERS_MAX]; /**< sorted by name, so that all nodes agree */
     uint32_t members;
-    uint32_t self;                        /**< this node's place in member[] */
-    uint32_t reserve_percent;             /**< default 25; 50 with two members */
-    uint32_t session_ms, drain_ms;        /**< T and D; defaults 6000 and 30000 */
-    char *certificate, *key, *ca;         /**< files for tls+tcp; NULL: not set */
+    uint32_t self;                 /**< this node's place in member[] */
+    uint32_t reserve_percent;      /**< default 25; 50 with two members */
+    uint32_t session_ms, drain_ms; /**< T and D; defaults 6000 and 30000 */
+    char *certificate, *key, *ca;  /**< files for tls+tcp; NULL: not set */
 
     struct conf_limit *limit; /**< sorted by scope, then names */
     size_t limits;

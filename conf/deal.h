@@ -16,8 +16,8 @@ uint64_t deal_hash(const char *name, size_t length);
 /** Who gets a part. Witnesses are not among them. */
 struct deal_members {
     uint32_t count;
-    uint32_t reserve_percent;         /**< 0 to 100 */
-    uint64_t hash[CONF_MEMBERS_MAX];  /**< deal_hash() of each name; all different */
+    uint32_t reserve_percent;        /**< 0 to 100 */
+    uint64_t hash[CONF_MEMBERS_MAX]; /**< deal_hash() of each name; all different */
 };
 
 /**

@@ -31,10 +31,10 @@ struct ruleset {
 /** Which limit a connection has, and what it counts against. */
 struct ruleset_match {
     enum slotshare_scope scope;
-    int32_t limit;    /**< -1: unlimited */
-    uint32_t line;    /**< of the option in the config file; 0: no stanza sets it */
-    uint8_t parts;    /**< enum conf_part bits */
-    uint16_t length;  /**< of counter, without the NUL */
+    int32_t limit;   /**< -1: unlimited */
+    uint32_t line;   /**< of the option in the config file; 0: no stanza sets it */
+    uint8_t parts;   /**< enum conf_part bits */
+    uint16_t length; /**< of counter, without the NUL */
     char counter[SLOTSHARE_COUNTER_MAX + 1];
 };
 

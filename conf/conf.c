@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "name.h"
+#include "parse.h"
+#include "reader.h"
+
+void *parse_grow(struct parse *parse, void *array, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity)
+        return array;
+    const size_t larger = *capacity * 2 + 16;
+    void *grown = reallocarray(array, larger, size);
+    if (grown == NULL)
+        parse->errors.no_memory = true;
+    else
+        *capacity = larger;
+    return grown;
+}
+
+/* What a scope counts unless count_per says otherwise: what the stanza names; of [global] each
+ * domain. */
+static uint8_t default_parts(enum slotshare_scope scope) {
+    switch (scope) {
+    case SLOTSHARE_SCOPE_BINDING_HOST:
+        return CONF_PART_BINDING | CONF_PART_HOST;
+    case SLOTSHARE_SCOPE_HOST:
+        return CONF_PART_HOST;
+    case SLOTSHARE_SCOPE_BINDING_DOMAIN:
+        return CONF_PART_BINDING | CONF_PART_DOMAIN;
+    case SLOTSHARE_SCOPE_BINDING:
+        return CONF_PART_BINDING;
+    default:
+        return CONF_PART_DOMAIN;
+    }
+}
+
+static bool add_stanza(struct parse *parse, uint32_t line) {
+    const struct section *section = &parse->section;
+    struct stanza *stanza =
+        parse_grow(parse, parse->stanza, parse->stanzas, &parse->stanza_capacity, sizeof *stanza);
+    if (stanza == NULL)
+        return false;
+    parse->stanza = stanza;
+    stanza = &stanza[parse->stanzas++];
+    *stanza = (struct stanza){.line = line, .named = section->named};
+    struct conf_limit *limit = &stanza->limit;
+    const bool host = section->scope <= SLOTSHARE_SCOPE_HOST;
+    limit->scope = section->scope;
+    limit->parts = default_parts(section->scope);
+    memcpy(limit->binding, section->binding, sizeof limit->binding);
+    memcpy(host ? limit->host : limit->domain, section->name, sizeof section->name);
+    return true;
+}
+
+static bool add_group(struct parse *parse, uint32_t line) {
+    struct group *group =
+        parse_grow(parse, parse->group, parse->groups, &parse->group_capacity, sizeof *group);
+    if (group == NULL)
+        return false;
+    parse->group = group;
+    group = &group[parse->groups++];
+    *group = (struct group){.line = line};
+    memcpy(group->name, parse->section.binding, sizeof group->name);
+    return true;
+}
+
+/* A section that there can be only one of. */
+static void single(struct parse *parse, uint32_t line, const char *name, uint32_t *first) {
+    if (*first != 0)
+        errors_add(&parse->errors, line, "[%s] stands here twice, first in line %u: merge them",
+                   name, *first);
+    else
+        *first = line;
+}
+
+static void on_section(void *user, uint32_t line, const char *header) {
+    struct parse *parse = user;
+    parse->section = (struct section){.kind = SECTION_BROKEN};
+    memset(parse->seen, 0, sizeof parse->seen);
+    if (header != NULL)
+        section_parse(parse, line, header, &parse->section);
+    bool whole = true;
+    switch (parse->section.kind) {
+    case SECTION_NODE:
+        single(parse, line, "node", &parse->lines.node);
+        break;
+    case SECTION_CLUSTER:
+        single(parse, line, "cluster", &parse->lines.cluster);
+        parse->conf->clustered = true;
+        break;
+    case SECTION_SCOPE:
+        whole = add_stanza(parse, line);
+        break;
+    case SECTION_GROUP:
+        whole = add_group(parse, line);
+        break;
+    default:
+        break;
+    }
+    if (!whole)
+        parse->section.kind = SECTION_BROKEN;
+}
+
+static void on_option(void *user, uint32_t line, const char *name, const char *value) {
+    option_parse(user, line, name, value);
+}
+
+static void default_node(struct parse *parse) {
+    char host[256] = "";
+    if (gethostname(host, sizeof host - 1) != 0)
+        host[0] = '\0';
+    host[strcspn(host, ".")] = '\0';
+    if (name_binding(host, parse->conf->node, SLOTSHARE_BINDING_MAX) > 0)
+        return;
+    parse->conf->node[0] = '\0';
+    errors_add(&parse->errors, 0,
+               "this host's name (\"%s\") cannot be the node's name: write name = in [node]", host);
+}
+
+static struct conf *new_conf(const char *path) {
+    struct conf *conf = calloc(1, sizeof *conf);
+    if (conf == NULL)
+        return NULL;
+    conf->file = strdup(path);
+    if (conf->file == NULL) {
+        free(conf);
+        return NULL;
+    }
+    (void)snprintf(conf->segment, sizeof conf->segment, "slotshare");
+    (void)snprintf(conf->cluster, sizeof conf->cluster, "slotshare");
+    conf->counters = 65536;
+    conf->owners = 1024;
+    conf->slots = 65536;
+    conf->session_ms = 6000;
+    conf->drain_ms = 30000;
+    return conf;
+}
+
+static void read_all(struct parse *parse, const char *path) {
+    static const struct reader_events events = {on_section, on_option};
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        errors_add(&parse->errors, 0,
+                   "cannot be opened: %s; name a file that is there and that this user may read",
+                   strerror(errno));
+        return;
+    }
+    reader_run(file, &parse->errors, &events, parse);
+    (void)fclose(file);
+    if (parse->lines.name == 0)
+        default_node(parse);
+    check_cluster(parse);
+    check_limits(parse);
+}
+
+int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
+    *out = NULL;
+    struct parse *parse = calloc(1, sizeof *parse);
+    if (parse == NULL) {
+        *errors = (struct conf_errors){NULL, 0};
+        return -1;
+    }
+    parse->errors.file = path;
+    parse->conf = new_conf(path);
+    if (parse->conf == NULL)
+        parse->errors.no_memory = true;
+    else
+        read_all(parse, path);
+    const bool failed = errors_any(&parse->errors);
+    errors_finish(&parse->errors, errors);
+    if (failed)
+        conf_free(parse->conf);
+    else
+        *out = parse->conf;
+    free(parse->stanza);
+    free(parse->grouped);
+    free(parse->group);
+    free(parse);
+    return failed ? -1 : 0;
+}
+
+void conf_free(struct conf *conf) {
+    if (conf == NULL)
+        return;
+    free(conf->file);
+    free(conf->directory);
+    free(conf->certificate);
+    free(conf->key);
+    free(conf->ca);
+    free(conf->limit);
+    free(conf);
+}

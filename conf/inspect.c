@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "ruleset.h"
+
+#include <string.h>
+
+#include "name.h"
+#include "view.h"
+
+static const char *string_or_empty(const struct view *view, const struct layout_string *string) {
+    uint32_t length = 0;
+    const char *text = view_string(view, string, &length);
+    return text != NULL ? text : "";
+}
+
+const char *ruleset_file(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) ? string_or_empty(&view, &view.header->file) : "";
+}
+
+const char *ruleset_node(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) ? string_or_empty(&view, &view.header->node) : "";
+}
+
+bool ruleset_clustered(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) && load32(&view.header->clustered) != 0;
+}
+
+int ruleset_members(const struct ruleset *rules, struct deal_members *out, uint64_t *self) {
+    struct view view;
+    out->count = 0;
+    out->reserve_percent = 0;
+    *self = 0;
+    if (!view_open(rules, &view))
+        return SLOTSHARE_EDAMAGED;
+    const uint32_t self_index = load32(&view.header->self);
+    out->reserve_percent = load32(&view.header->reserve_percent);
+    for (uint32_t i = 0; i < view.members; i++) {
+        const struct layout_member *member = &view.member[i];
+        if (load32(&member->witness) != 0)
+            continue;
+        const uint64_t hash = load64(&member->hash);
+        out->hash[out->count++] = hash;
+        *self = i == self_index ? hash : *self;
+    }
+    return SLOTSHARE_OK;
+}
+
+uint32_t ruleset_member_count(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) ? view.members : 0;
+}
+
+const char *ruleset_member_name(const struct ruleset *rules, uint32_t i) {
+    struct view view;
+    if (!view_open(rules, &view) || i >= view.members)
+        return "";
+    return string_or_empty(&view, &view.member[i].name);
+}
+
+const char *ruleset_member_url(const struct ruleset *rules, uint32_t i) {
+    struct view view;
+    if (!view_open(rules, &view) || i >= view.members)
+        return "";
+    return string_or_empty(&view, &view.member[i].url);
+}
+
+/* A string that is there, has no NUL inside, and is at most `max` long. */
+static bool whole(const struct view *view, const struct layout_string *string, size_t max) {
+    uint32_t length = 0;
+    const char *text = view_string(view, string, &length);
+    return text != NULL && length <= max && strnlen(text, length) == length;
+}
+
+/* A name in the form that is compared. @return its hash; 0: it is empty; *ok: it is in order. */
+static uint64_t check_name(const struct view *view, const struct layout_string *string,
+                           bool binding, bool *ok) {
+    char form[SLOTSHARE_DOMAIN_MAX + 1];
+    const size_t max = binding ? SLOTSHARE_BINDING_MAX : SLOTSHARE_DOMAIN_MAX;
+    if (!whole(view, string, max)) {
+        *ok = false;
+        return 0;
+    }
+    const char *text = string_or_empty(view, string);
+    const int length = binding ? name_binding(text, form, max) : name_domain(text, form, max);
+    *ok = *ok && length >= 0 && strcmp(text, form) == 0;
+    return length > 0 ? hash_name(text, (size_t)length) : 0;
+}
+
+/* The cell of a rule can be reached by its key. */
+static bool reachable(const struct view *view, uint32_t index, uint64_t key) {
+    for (uint32_t probe = 0; probe < view->probes; probe++) {
+        const uint64_t cell = load64(&view->cell[((uint32_t)key + probe) & (view->cells - 1)]);
+        if (cell == (layout_tag(key) | (index + 1)))
+            return true;
+        if (cell == 0)
+            return false;
+    }
+    return false;
+}
+
+static bool check_rule(const struct view *view, uint32_t index) {
+    static const unsigned char named[LAYOUT_SCOPES] = {0, 3, 2, 3,
+                                                       1, 2, 0}; /* 1: binding, 2: name */
+    const struct layout_rule *rule = &view->rule[index];
+    const uint32_t scope = rule->scope;
+    if (scope < 1 || scope >= LAYOUT_SCOPES || rule->limit < -1 || rule->limit > CONF_LIMIT_MAX ||
+        rule->parts == 0 || rule->parts > 7)
+        return false;
+    bool ok = true;
+    const uint64_t binding = check_name(view, &rule->binding, true, &ok);
+    const uint64_t name = check_name(view, &rule->name, false, &ok);
+    const unsigned has = (binding != 0 ? 1u : 0u) | (name != 0 ? 2u : 0u);
+    return ok && has == named[scope] && rule->key == layout_key(scope, binding, name) &&
+           reachable(view, index, rule->key);
+}
+
+static bool check_rules(const struct view *view) {
+    uint32_t in_scope[LAYOUT_SCOPES + 1] = {0};
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < view->rules; i++) {
+        if (!check_rule(view, i))
+            return false;
+        in_scope[view->rule[i].scope]++;
+    }
+    for (uint32_t i = 0; i < view->cells; i++)
+        used += view->cell[i] != 0 ? 1 : 0;
+    return used == view->rules && memcmp(in_scope, view->header->in_scope, sizeof in_scope) == 0;
+}
+
+static bool check_members(const struct view *view) {
+    const struct layout_header *header = view->header;
+    for (uint32_t i = 0; i < view->members; i++) {
+        const struct layout_member *member = &view->member[i];
+        bool ok = whole(view, &member->url, CONF_URL_MAX) && member->witness <= 1;
+        const uint64_t hash = check_name(view, &member->name, true, &ok);
+        if (!ok || hash == 0 || hash != member->hash)
+            return false;
+        /* in the order of the names, none twice */
+        if (i > 0 && strcmp(string_or_empty(view, &view->member[i - 1].name),
+                            string_or_empty(view, &member->name)) >= 0)
+            return false;
+    }
+    if (header->clustered > 1 || header->reserve_percent > 100)
+        return false;
+    return header->clustered != 0 ? header->self < view->members : view->members == 0;
+}
+
+bool ruleset_check(const struct ruleset *rules) {
+    struct view view;
+    if (!view_open(rules, &view) || view.header->size != rules->size)
+        return false;
+    const size_t used = (size_t)(view.string - (const char *)rules->base) + view.strings;
+    if (used != rules->size || view.header->checksum != layout_checksum(rules->base, rules->size))
+        return false;
+    return whole(&view, &view.header->file, rules->size) &&
+           whole(&view, &view.header->node, SLOTSHARE_BINDING_MAX) && check_rules(&view) &&
+           check_members(&view);
+}

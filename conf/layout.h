@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_CONF_LAYOUT_H
+#define SLOTSHARE_CONF_LAYOUT_H
+/**
+ * The bytes of a compiled rule set, in this order and without gaps:
+ *
+ *     header | rule[rules] | cell[cells] | member[members] | strings
+ *
+ * A rule is a stanza that sets the option. The cells are a hash table of the rules (linear
+ * probing, a power of two, at most half full): the upper 32 bits of a cell are those of the
+ * rule's key, the lower ones its index + 1; 0 is an empty cell. A string is named by its offset in
+ * the strings and its length, and a NUL follows it. All numbers are of the host's byte order: the
+ * block never leaves the host.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hash.h"
+#include "ruleset.h"
+
+#define LAYOUT_MAGIC UINT64_C(0x31454c5552544f4c) /* "LOTRULE1" */
+enum { LAYOUT_VERSION = 1, LAYOUT_SCOPES = 7 };
+
+struct layout_string {
+    uint32_t offset, length;
+};
+
+struct layout_header {
+    uint64_t magic;
+    uint64_t checksum; /* XXH3 of the block with 0 in this place */
+    uint32_t version;
+    uint32_t size;                           /* of the block */
+    uint32_t rules, cells, members, strings; /* how many; strings: bytes */
+    uint32_t probes;                         /* no rule is further than this from its cell */
+    uint32_t clustered, self, reserve_percent;
+    uint32_t in_scope[LAYOUT_SCOPES + 1]; /* rules of each scope */
+    struct layout_string file, node;
+};
+static_assert(sizeof(struct layout_header) % 8 == 0, "the parts are aligned to 8");
+
+struct layout_rule {
+    uint64_t key;
+    int32_t limit;
+    uint32_t line;
+    struct layout_string binding, name; /* name: domain or host */
+    uint32_t scope, parts;
+};
+static_assert(sizeof(struct layout_rule) == 40, "no padding");
+
+struct layout_member {
+    uint64_t hash; /* deal_hash() of its name */
+    struct layout_string name, url;
+    uint32_t witness, spare;
+};
+static_assert(sizeof(struct layout_member) == 32, "no padding");
+
+/** The key of a rule: its scope and the hashes of its names (hash_name(); 0: has none). */
+static inline uint64_t layout_key(uint32_t scope, uint64_t binding, uint64_t name) {
+    return hash_pair(binding, name + scope);
+}
+
+static inline uint64_t layout_tag(uint64_t key) {
+    return key & UINT64_C(0xffffffff00000000);
+}
+
+/** The checksum of a block whose size has been checked. */
+static inline uint64_t layout_checksum(const unsigned char *base, size_t size) {
+    const size_t before = offsetof(struct layout_header, checksum);
+    const size_t after = before + sizeof(uint64_t);
+    return hash_pair(XXH3_64bits(base, before), XXH3_64bits(base + after, size - after));
+}
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "parse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "name.h"
+#include "value.h"
+
+enum {
+    COUNTERS_MIN = 16,
+    COUNTERS_MAX = 16 * 1024 * 1024,
+    SLOTS_MAX = 1024 * 1024,
+    SESSION_MIN_MS = 1000,
+    SESSION_MAX_MS = 3600 * 1000,
+    DRAIN_MAX_MS = 86400 * 1000,
+};
+
+struct option;
+
+/* One option where it stands. */
+struct setting {
+    struct parse *parse;
+    const struct option *option;
+    uint32_t line;
+    const char *argument; /* the word after the option's name, of those that have one */
+    const char *value;    /* never empty */
+};
+
+struct option {
+    const char *name;
+    enum section_kind section;
+    void (*set)(const struct setting *setting);
+    bool argument; /* "member NAME = ..." */
+    bool repeats;  /* may stand in its section more than once */
+};
+
+static void wrong(const struct setting *setting, const char *what_to_do) {
+    errors_add(&setting->parse->errors, setting->line, "%s = %s: %s", setting->option->name,
+               setting->value, what_to_do);
+}
+
+static void set_node_name(const struct setting *setting) {
+    struct conf *conf = setting->parse->conf;
+    setting->parse->lines.name = setting->line;
+    if (name_binding(setting->value, conf->node, SLOTSHARE_BINDING_MAX) < 0) {
+        parse_bad_name(setting->parse, setting->line, "node", setting->value,
+                       SLOTSHARE_BINDING_MAX);
+        conf->node[0] = '\0';
+    }
+}
+
+static void set_short_name(const struct setting *setting, char *out) {
+    if (name_segment(setting->value))
+        (void)snprintf(out, SLOTSHARE_NAME_MAX + 1, "%s", setting->value);
+    else
+        wrong(setting, "write 1 to 64 letters, digits, '.', '_' and '-'");
+}
+
+static void set_segment(const struct setting *setting) {
+    set_short_name(setting, setting->parse->conf->segment);
+}
+
+static void set_cluster_name(const struct setting *setting) {
+    set_short_name(setting, setting->parse->conf->cluster);
+}
+
+static void set_path(const struct setting *setting, char **out) {
+    if (*setting->value != '/') {
+        wrong(setting, "write a path that begins with '/'");
+        return;
+    }
+    char *copy = strdup(setting->value);
+    if (copy == NULL)
+        setting->parse->errors.no_memory = true;
+    free(*out);
+    *out = copy;
+}
+
+static void set_directory(const struct setting *setting) {
+    set_path(setting, &setting->parse->conf->directory);
+}
+
+static void set_certificate(const struct setting *setting) {
+    set_path(setting, &setting->parse->conf->certificate);
+}
+
+static void set_key(const struct setting *setting) {
+    set_path(setting, &setting->parse->conf->key);
+}
+
+static void set_ca(const struct setting *setting) {
+    set_path(setting, &setting->parse->conf->ca);
+}
+
+static bool set_url(const struct setting *setting, char *out) {
+    const char *problem = value_url(setting->value, out);
+    if (problem == NULL)
+        return true;
+    errors_add(&setting->parse->errors, setting->line,
+               "%s is not an address: %s; write tcp://HOST:PORT or tls+tcp://HOST:PORT",
+               setting->value, problem);
+    return false;
+}
+
+static void set_listen(const struct setting *setting) {
+    setting->parse->lines.listen = setting->line;
+    if (!set_url(setting, setting->parse->conf->listen))
+        setting->parse->conf->listen[0] = '\0';
+}
+
+static void set_size(const struct setting *setting, int64_t min, int64_t max, uint32_t *out) {
+    int64_t value = 0;
+    char what_to_do[80];
+    if (value_number(setting->value, min, max, &value)) {
+        *out = (uint32_t)value;
+        return;
+    }
+    (void)snprintf(what_to_do, sizeof what_to_do, "write a number from %lld to %lld",
+                   (long long)min, (long long)max);
+    wrong(setting, what_to_do);
+}
+
+static void set_counters(const struct setting *setting) {
+    set_size(setting, COUNTERS_MIN, COUNTERS_MAX, &setting->parse->conf->counters);
+}
+
+static void set_owners(const struct setting *setting) {
+    setting->parse->lines.owners = setting->line;
+    set_size(setting, 1, CONF_OWNERS_MAX, &setting->parse->conf->owners);
+}
+
+static void set_slots(const struct setting *setting) {
+    setting->parse->lines.slots = setting->line;
+    set_size(setting, 1, SLOTS_MAX, &setting->parse->conf->slots);
+}
+
+static void set_replicate(const struct setting *setting) {
+    setting->parse->conf->replicate_domains = true; /* if not, this line is the error to show */
+    if (strcasecmp(setting->value, "outbound_domains") != 0)
+        wrong(setting, "write \"outbound_domains\", nothing else can be replicated");
+}
+
+static void add_member(const struct setting *setting, bool witness) {
+    struct conf *conf = setting->parse->conf;
+    struct conf_member member = {.witness = witness, .line = setting->line};
+    setting->parse->lines.member = setting->line;
+    const bool named = name_binding(setting->argument, member.name, SLOTSHARE_BINDING_MAX) > 0;
+    if (!named)
+        parse_bad_name(setting->parse, setting->line, "member", setting->argument,
+                       SLOTSHARE_BINDING_MAX);
+    if (!set_url(setting, member.url))
+        member.url[0] = '\0';
+    if (!named)
+        return;
+    if (conf->members == CONF_MEMBERS_MAX)
+        errors_add(&setting->parse->errors, setting->line,
+                   "one member too many: a cluster has at most %d", CONF_MEMBERS_MAX);
+    else
+        conf->member[conf->members++] = member;
+}
+
+static void set_member(const struct setting *setting) {
+    add_member(setting, false);
+}
+
+static void set_witness(const struct setting *setting) {
+    add_member(setting, true);
+}
+
+static void set_reserve(const struct setting *setting) {
+    setting->parse->lines.reserve = setting->line;
+    if (!value_percent(setting->value, &setting->parse->conf->reserve_percent))
+        wrong(setting, "write a whole percentage from 0% to 100%");
+}
+
+static void set_session(const struct setting *setting) {
+    if (!value_seconds(setting->value, SESSION_MIN_MS, SESSION_MAX_MS,
+                       &setting->parse->conf->session_ms))
+        wrong(setting, "write seconds from 1 to 3600, such as 6 or 2.5");
+}
+
+static void set_drain(const struct setting *setting) {
+    if (!value_seconds(setting->value, 0, DRAIN_MAX_MS, &setting->parse->conf->drain_ms))
+        wrong(setting, "write seconds from 0 to 86400, such as 30 or 0.5");
+}
+
+static struct stanza *current_stanza(const struct setting *setting) {
+    return &setting->parse->stanza[setting->parse->stanzas - 1];
+}
+
+static void set_limit(const struct setting *setting) {
+    int64_t value = 0;
+    struct stanza *stanza = current_stanza(setting);
+    if (value_number(setting->value, -1, CONF_LIMIT_MAX, &value)) {
+        stanza->limit.limit = (int32_t)value;
+    } else {
+        char what_to_do[96];
+        (void)snprintf(what_to_do, sizeof what_to_do,
+                       "write -1 (unlimited), 0 (closed) or a number up to %d", CONF_LIMIT_MAX);
+        wrong(setting, what_to_do);
+    }
+    stanza->limit.line = setting->line;
+}
+
+static uint8_t part_of(const char *word, size_t length) {
+    if (length == 7 && strncasecmp(word, "binding", length) == 0)
+        return CONF_PART_BINDING;
+    if (length == 6 && strncasecmp(word, "domain", length) == 0)
+        return CONF_PART_DOMAIN;
+    return 0;
+}
+
+static void set_count_per(const struct setting *setting) {
+    struct stanza *stanza = current_stanza(setting);
+    const uint8_t least = stanza->limit.parts; /* what the scope itself names */
+    stanza->count_per_line = setting->line;
+    if (stanza->limit.scope < SLOTSHARE_SCOPE_BINDING) {
+        wrong(setting, "only [binding], [domain] and [global] can be counted in another way; "
+                       "remove it here");
+        return;
+    }
+    uint8_t parts = 0;
+    bool known = true;
+    for (const char *at = setting->value; *at != '\0'; at += strspn(at, " \t")) {
+        const size_t length = strcspn(at, " \t");
+        const uint8_t part = part_of(at, length);
+        known = known && part != 0;
+        parts |= part;
+        at += length;
+    }
+    if (known && (parts & least) == least)
+        stanza->limit.parts = parts;
+    else
+        wrong(setting, least == CONF_PART_BINDING ? "write \"binding\" or \"binding domain\" here"
+                                                  : "write \"domain\" or \"binding domain\" here");
+}
+
+static void set_bindings(const struct setting *setting) {
+    struct parse *parse = setting->parse;
+    parse->group[parse->groups - 1].filled = true;
+    for (const char *at = setting->value; *at != '\0'; at += strspn(at, " \t")) {
+        const size_t length = strcspn(at, " \t");
+        char name[256];
+        (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
+        at += length;
+        struct grouped *grouped = parse_grow(parse, parse->grouped, parse->groupeds,
+                                             &parse->grouped_capacity, sizeof *grouped);
+        if (grouped == NULL)
+            return;
+        parse->grouped = grouped;
+        grouped = &grouped[parse->groupeds];
+        *grouped = (struct grouped){.line = setting->line};
+        memcpy(grouped->group, parse->section.binding, sizeof grouped->group);
+        if (name_binding(name, grouped->binding, SLOTSHARE_BINDING_MAX) > 0)
+            parse->groupeds++;
+        else
+            parse_bad_name(parse, setting->line, "binding", name, SLOTSHARE_BINDING_MAX);
+    }
+}
+
+static const struct option options[] = {
+    {"name", SECTION_NODE, set_node_name, false, false},
+    {"segment", SECTION_NODE, set_segment, false, false},
+    {"directory", SECTION_NODE, set_directory, false, false},
+    {"listen", SECTION_NODE, set_listen, false, false},
+    {"counters", SECTION_NODE, set_counters, false, false},
+    {"owners", SECTION_NODE, set_owners, false, false},
+    {"slots", SECTION_NODE, set_slots, false, false},
+    {"name", SECTION_CLUSTER, set_cluster_name, false, false},
+    {"replicate", SECTION_CLUSTER, set_replicate, false, false},
+    {"member", SECTION_CLUSTER, set_member, true, true},
+    {"witness", SECTION_CLUSTER, set_witness, true, true},
+    {"reserve", SECTION_CLUSTER, set_reserve, false, false},
+    {"session", SECTION_CLUSTER, set_session, false, false},
+    {"drain", SECTION_CLUSTER, set_drain, false, false},
+    {"certificate", SECTION_CLUSTER, set_certificate, false, false},
+    {"key", SECTION_CLUSTER, set_key, false, false},
+    {"ca", SECTION_CLUSTER, set_ca, false, false},
+    {"cluster_max_outbound_connections", SECTION_SCOPE, set_limit, false, false},
+    {"count_per", SECTION_SCOPE, set_count_per, false, false},
+    {"bindings", SECTION_GROUP, set_bindings, false, true},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+_Static_assert((int)OPTIONS <= (int)PARSE_OPTIONS_MAX, "parse.seen has a place for each");
+
+static const struct option *find_option(enum section_kind section, const char *word,
+                                        const char *argument) {
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (options[i].section == section && strcasecmp(options[i].name, word) == 0 &&
+            (options[i].argument || *argument == '\0'))
+            return &options[i];
+    return NULL;
+}
+
+static void unknown_option(struct parse *parse, uint32_t line, const char *name) {
+    char known[256] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (options[i].section == parse->section.kind)
+            length += (size_t)snprintf(known + length, sizeof known - length, "%s%s%s",
+                                       length > 0 ? ", " : "", options[i].name,
+                                       options[i].argument ? " NAME" : "");
+    errors_add(&parse->errors, line, "unknown option \"%s\": this section has %s", name, known);
+}
+
+/* @return true when the option may be set: a second one would hide the first. */
+static bool first_time(const struct setting *setting) {
+    uint32_t *seen = &setting->parse->seen[setting->option - options];
+    if (*seen != 0 && !setting->option->repeats) {
+        errors_add(&setting->parse->errors, setting->line,
+                   "%s is set twice in this section, first in line %u: remove one",
+                   setting->option->name, *seen);
+        return false;
+    }
+    *seen = setting->line;
+    return true;
+}
+
+void option_parse(struct parse *parse, uint32_t line, const char *name, const char *value) {
+    if (parse->section.kind == SECTION_BROKEN)
+        return; /* its header was reported */
+    if (parse->section.kind == SECTION_NONE) {
+        errors_add(&parse->errors, line,
+                   "option \"%s\" stands before the first section: put it under one", name);
+        return;
+    }
+    char word[256];
+    const size_t length = strcspn(name, " \t");
+    (void)snprintf(word, sizeof word, "%.*s", (int)length, name);
+    const char *argument = name + length + strspn(name + length, " \t");
+    const struct option *option = find_option(parse->section.kind, word, argument);
+    if (option == NULL) {
+        unknown_option(parse, line, name);
+        return;
+    }
+    const struct setting setting = {parse, option, line, argument, value};
+    if (!first_time(&setting))
+        return;
+    if (*value == '\0')
+        errors_add(&parse->errors, line, "%s has no value: write one after '='", option->name);
+    else
+        option->set(&setting);
+}
