@@ -59,14 +59,14 @@ bool control_still_there(struct control *control);
  * the segment). All zero in a new segment. Stored whole: a reader sees one version or the next.
  */
 struct control_memory {
-    uint64_t generation;     /**< of the bridge: +1 at each control_open(), already done there */
-    uint64_t sequence;       /**< heartbeats sent so far, rounded up */
-    uint64_t term, term_member;       /**< highest term seen */
+    uint64_t generation;        /**< of the bridge: +1 at each control_open(), already done there */
+    uint64_t sequence;          /**< heartbeats sent so far, rounded up */
+    uint64_t term, term_member; /**< highest term seen */
     uint64_t session_term, session_term_member, session_number; /**< 0: no session */
-    uint64_t session_end;    /**< E, control_now()'s clock; workers read this */
+    uint64_t session_end; /**< E, control_now()'s clock; workers read this */
     uint64_t grant_floor;
     uint64_t vote_member, vote_boot, vote_generation; /**< for whom */
-    uint64_t vote_until;     /**< control_now()'s clock */
+    uint64_t vote_until;                              /**< control_now()'s clock */
     uint64_t spare[4];
 };
 void control_memory_load(const struct control *control, struct control_memory *out);
@@ -75,15 +75,15 @@ void control_memory_store(struct control *control, const struct control_memory *
 /** A counter as the bridge sees it. */
 struct control_counter {
     uint32_t index;
-    const char *name;      /**< valid until the next call on this control */
-    uint64_t hash;         /**< deal_hash() of its name */
-    int32_t limit;         /**< -1: unlimited; such a counter never goes over the network */
+    const char *name; /**< valid until the next call on this control */
+    uint64_t hash;    /**< deal_hash() of its name */
+    int32_t limit;    /**< -1: unlimited; such a counter never goes over the network */
     int32_t home, reserve;
-    int32_t share;         /**< what is stored: valid while the session is */
-    bool record;           /**< the share was set by a grant, not by the opening deal */
-    uint64_t grant;        /**< sequence of that grant */
+    int32_t share;  /**< what is stored: valid while the session is */
+    bool record;    /**< the share was set by a grant, not by the opening deal */
+    uint64_t grant; /**< sequence of that grant */
     int32_t in_use;
-    int32_t wants;         /**< in use + waiting + recent refusals (see control_wanted) */
+    int32_t wants; /**< in use + waiting + recent refusals (see control_wanted) */
 };
 
 /**

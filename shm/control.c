@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "control.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control_private.h"
+#include "lock.h"
+#include "slot.h"
+#include "wait.h"
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static int become_bridge(struct control *control, const struct segment *paths,
+                         const struct error_text *error) {
+    control->lock = lock_file_open(paths->lock_path, true);
+    int taken = control->lock < 0 ? -1 : lock_take(control->lock, LOCK_BRIDGE);
+    if (taken == 1) {
+        error_set(error, "%s: another slotshare-bridge serves this segment", paths->path);
+        return SLOTSHARE_EBUSY;
+    }
+    if (taken < 0) {
+        int why = errno;
+        error_set(error, "%s: cannot lock: %s%s", paths->lock_path, strerror(why),
+                  why == ENOENT
+                      ? "; create the directory (as root: install -d -m 2770 -g GROUP DIRECTORY)"
+                      : "");
+        errno = why;
+        return SLOTSHARE_ESYSTEM;
+    }
+    return SLOTSHARE_OK;
+}
+
+/* Does the segment hold what `conf` compiles to? */
+static int same_rules(const struct segment *segment, const struct conf *conf) {
+    void *rules = NULL;
+    size_t size = 0;
+    if (ruleset_compile(conf, &rules, &size) != 0) {
+        return -1;
+    }
+    uint64_t generation;
+    struct ruleset in_force = segment_rules(segment, &generation);
+    int same = size == in_force.size && memcmp(in_force.base, rules, size) == 0;
+    free(rules);
+    return same;
+}
+
+/* With no worker attached nothing is held, and a new segment may replace one of another
+ * configuration. The bridge's own owner record is the caller's. */
+static int replace(struct control *control, const struct conf *conf, const char *name,
+                   const char *directory, const struct error_text *error) {
+    const struct segment *old = &control->handle->segment;
+    bool busy = false;
+    int fd = lock_file_open(old->lock_path, false);
+    for (uint32_t i = 1; fd >= 0 && i < old->owner_count; i++) {
+        busy = busy || (i != control->handle->leader && lock_probe(fd, LOCK_OWNERS + i, 1) != 0);
+    }
+    if (fd < 0 || busy) {
+        error_set(error,
+                  "%s: was created from another configuration (%s has changed), and processes use "
+                  "it. End them (fuser %s names them) and start the bridge again",
+                  old->path, conf->file, old->lock_path);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return SLOTSHARE_EBUSY;
+    }
+    atomic_store_explicit(&old->header->closed, 1, memory_order_release);
+    (void)unlink(old->path);
+    close(fd);
+    slotshare_close(control->handle);
+    control->handle = NULL;
+    return handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, error);
+}
+
+/* A predecessor may have died between storing a share and making takes notice it. */
+static void apply_again(struct control *control) {
+    const struct segment *segment = &control->handle->segment;
+    for (uint32_t i = 0; i < segment->counter_count; i++) {
+        struct counter *counter = &segment->counters[i];
+        if (atomic_load_explicit(&counter->record, memory_order_relaxed) && view_live(counter)) {
+            (void)slot_touch(segment, control->me, counter);
+        }
+    }
+}
+
+static int start(struct control *control, const struct error_text *error) {
+    struct thread *self;
+    int result = handle_thread(control->handle, &self);
+    if (result != SLOTSHARE_OK) {
+        error_set(error, "%s: %s", control->handle->segment.path, slotshare_strerror(result));
+        return result;
+    }
+    control->me = self->owner;
+    control->sample = calloc(control->handle->segment.counter_count, sizeof *control->sample);
+    if (!control->sample) {
+        error_set(error, "no memory for %u counters", control->handle->segment.counter_count);
+        errno = ENOMEM;
+        return SLOTSHARE_ESYSTEM;
+    }
+    struct header *header = control->handle->segment.header;
+    atomic_store_explicit(&header->bridge_owner, control->me, memory_order_relaxed);
+    struct control_memory memory;
+    control_memory_load(control, &memory);
+    memory.generation++;
+    control_memory_store(control, &memory);
+    apply_again(control);
+    return SLOTSHARE_OK;
+}
+
+int control_open(struct control **out, const struct conf *conf, const char *name,
+                 const char *directory, char *text, size_t text_size) {
+    struct error_text error = {.text = text, .size = text_size};
+    *out = NULL;
+    struct control *control = calloc(1, sizeof *control);
+    if (!control) {
+        error_set(&error, "no memory");
+        return SLOTSHARE_ESYSTEM;
+    }
+    control->lock = -1;
+    name = name ? name : conf->segment;
+    directory = directory ? directory : conf->directory;
+    struct segment paths = {0};
+    int result = segment_paths(&paths, name, directory, &error);
+    if (result == SLOTSHARE_OK) {
+        result = become_bridge(control, &paths, &error);
+    }
+    if (result == SLOTSHARE_OK) {
+        result = handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, &error);
+    }
+    if (result == SLOTSHARE_OK && !same_rules(&control->handle->segment, conf)) {
+        result = replace(control, conf, name, directory, &error);
+    }
+    if (result == SLOTSHARE_OK) {
+        result = start(control, &error);
+    }
+    if (result != SLOTSHARE_OK) {
+        control_close(control);
+        return result;
+    }
+    *out = control;
+    return SLOTSHARE_OK;
+}
+
+void control_close(struct control *control) {
+    if (control) {
+        slotshare_close(control->handle);
+        if (control->lock >= 0) {
+            close(control->lock);
+        }
+        free(control->sample);
+        free(control);
+    }
+}
+
+/* ---- the segment as a whole ------------------------------------------------------------------ */
+
+uint64_t control_now(void) {
+    return clock_boot();
+}
+
+uint64_t control_incarnation(const struct control *control) {
+    return control->handle->segment.header->incarnation;
+}
+
+uint64_t control_created(const struct control *control) {
+    return control->handle->segment.header->created;
+}
+
+struct ruleset control_rules(const struct control *control) {
+    uint64_t generation;
+    return segment_rules(&control->handle->segment, &generation);
+}
+
+static void wake_everybody(const struct segment *segment) {
+    for (uint32_t i = 1; i < segment->owner_count; i++) {
+        uint32_t waiting = atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed);
+        struct counter *counter = waiting == NONE ? NULL : counter_at(segment, waiting - 1);
+        if (counter) {
+            wait_wake_all(counter);
+        }
+    }
+}
+
+bool control_still_there(struct control *control) {
+    const struct segment *segment = &control->handle->segment;
+    if (segment_still_there(segment)) {
+        return true;
+    }
+    /* release: whoever sees it closed takes nothing more; those who wait are woken to see it */
+    atomic_store_explicit(&segment->header->closed, 1, memory_order_release);
+    wake_everybody(segment);
+    return false;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+enum { MEMORY_WORDS = sizeof(struct control_memory) / sizeof(uint64_t) };
+_Static_assert(sizeof(struct control_memory) <= sizeof(struct memory_words),
+               "the bridge's memory fits its place in the header");
+
+void control_memory_load(const struct control *control, struct control_memory *out) {
+    const struct header *header = control->handle->segment.header;
+    /* acquire: the words of this version were stored before it was published. Only the bridge
+     * writes them, and there is one. */
+    uint64_t version = atomic_load_explicit(&header->memory_version, memory_order_acquire);
+    uint64_t words[MEMORY_WORDS];
+    for (size_t i = 0; i < MEMORY_WORDS; i++) {
+        words[i] = atomic_load_explicit(&header->memory[version & 1].word[i], memory_order_relaxed);
+    }
+    memcpy(out, words, sizeof *out);
+}
+
+void control_memory_store(struct control *control, const struct control_memory *memory) {
+    struct header *header = control->handle->segment.header;
+    uint64_t version = atomic_load_explicit(&header->memory_version, memory_order_relaxed) + 1;
+    uint64_t words[MEMORY_WORDS];
+    memcpy(words, memory, sizeof *memory);
+    for (size_t i = 0; i < MEMORY_WORDS; i++) {
+        atomic_store_explicit(&header->memory[version & 1].word[i], words[i], memory_order_relaxed);
+    }
+    atomic_store_explicit(&header->memory_version, version, memory_order_release);
+    /* The session's end last: a bridge that dies before it has only made the session shorter. */
+    uint64_t before = atomic_load_explicit(&header->session_end, memory_order_relaxed);
+    if (before != memory->session_end) {
+        atomic_store_explicit(&header->session_end, memory->session_end, memory_order_release);
+        if (before <= clock_boot()) {
+            wake_everybody(&control->handle->segment); /* shares are in force again */
+        }
+    }
+}
+
+/* ---- doorbell, reaping, what observers see --------------------------------------------------- */
+
+bool control_doorbell_wait(struct control *control, int timeout_ms) {
+    return doorbell_sleep(control->handle->segment.header, timeout_ms);
+}
+
+void control_doorbell_ring(struct control *control) {
+    doorbell_ring(control->handle->segment.header);
+}
+
+uint32_t control_reap(struct control *control) {
+    return handle_reap(control->handle, 50);
+}
+
+void control_member_heard(struct control *control, uint32_t i, uint64_t heard) {
+    if (i < CONF_MEMBERS_MAX) {
+        atomic_store_explicit(&control->handle->segment.header->member_heard[i], heard,
+                              memory_order_relaxed);
+    }
+}
+
+void control_coordinator(struct control *control, int member) {
+    atomic_store_explicit(&control->handle->segment.header->coordinator, member,
+                          memory_order_relaxed);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/* The bridge's view of counters: what is wanted, and setting shares. */
+#include <string.h>
+
+#include "control_private.h"
+#include "resolve.h"
+#include "slot.h"
+#include "wait.h"
+
+enum {
+    RECENT_MS = 1000, /* how long a refusal counts as a wish */
+    COUNT_EVERY_MS = 5,
+};
+
+int control_counter_find(struct control *control, const char *name, uint32_t *index) {
+    const struct segment *segment = &control->handle->segment;
+    struct ruleset_match match;
+    uint64_t rules;
+    int result = resolve_counter(segment, name, &match, &rules);
+    if (result != SLOTSHARE_OK) {
+        return result;
+    }
+    struct counter_setup setup;
+    result = resolve_setup(segment, &match, rules, &setup);
+    if (result != SLOTSHARE_OK) {
+        return result;
+    }
+    uint32_t generation;
+    return counter_insert(segment, control->me, match.counter, match.length, &setup, index,
+                          &generation);
+}
+
+/* Who waits for what, over all owners, not more often than is of use. */
+static void count_waiting(struct control *control, uint64_t now) {
+    const struct segment *segment = &control->handle->segment;
+    if (control->round != 0 && now - control->counted < COUNT_EVERY_MS) {
+        return;
+    }
+    control->round++;
+    control->counted = now;
+    for (uint32_t i = 1; i < segment->owner_count; i++) {
+        uint32_t waiting = atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed);
+        if (waiting != NONE && waiting <= segment->counter_count) {
+            struct sample *sample = &control->sample[waiting - 1];
+            sample->waiting = sample->round == control->round ? sample->waiting + 1 : 1;
+            sample->round = control->round;
+        }
+    }
+}
+
+/* in use + those who wait, or who tried and come back. One caller that tries again and again looks
+ * like many: so refusals count for no more than what is in use and two, which still lets a host
+ * that starts from nothing double its share with each round trip. */
+static int32_t wants(struct control *control, uint32_t index, int32_t in_use) {
+    const struct counter *counter = &control->handle->segment.counters[index];
+    struct sample *sample = &control->sample[index];
+    uint64_t now = clock_boot();
+    uint64_t refusals = atomic_load_explicit(&counter->refusals, memory_order_relaxed);
+    uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
+    count_waiting(control, now);
+    if (sample->generation != generation) {
+        *sample = (struct sample){
+            .generation = generation, .waiting = sample->waiting, .round = sample->round};
+    }
+    if (refusals != sample->refusals) {
+        uint64_t growth = refusals > sample->refusals ? refusals - sample->refusals : 1;
+        sample->recent = growth > COUNT_MAX ? COUNT_MAX : (uint32_t)growth;
+        sample->refusals = refusals;
+        sample->grown = now;
+    } else if (now - sample->grown > RECENT_MS) {
+        sample->recent = 0;
+    }
+    int32_t most = in_use + 2;
+    int32_t tried = (int32_t)sample->recent < most ? (int32_t)sample->recent : most;
+    int32_t waiting = sample->round == control->round ? (int32_t)sample->waiting : 0;
+    int32_t sum = in_use + (waiting > tried ? waiting : tried);
+    return sum > CONF_LIMIT_MAX ? CONF_LIMIT_MAX : sum;
+}
+
+int control_counter_read(struct control *control, uint32_t index, struct control_counter *out) {
+    const struct segment *segment = &control->handle->segment;
+    const struct counter *counter = counter_at(segment, index);
+    if (!counter || !view_live(counter)) {
+        return SLOTSHARE_EINVAL;
+    }
+    int length = counter_name(segment, index, control->name);
+    if (length < 0) {
+        return SLOTSHARE_EINVAL;
+    }
+    uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_acquire);
+    int32_t in_use = view_in_use(counter);
+    *out = (struct control_counter){
+        .index = index,
+        .name = control->name,
+        .hash = deal_hash(control->name, (size_t)length),
+        .limit = atomic_load_explicit(&counter->limit, memory_order_relaxed),
+        .home = atomic_load_explicit(&counter->home, memory_order_relaxed),
+        .reserve = view_reserve(cap),
+        .share = cap_share(cap) == CAP_UNLIMITED ? -1 : (int32_t)cap_share(cap),
+        .record = atomic_load_explicit(&counter->record, memory_order_relaxed) != 0,
+        .grant = atomic_load_explicit(&counter->grant, memory_order_relaxed),
+        .in_use = in_use,
+        .wants = wants(control, index, in_use)};
+    return SLOTSHARE_OK;
+}
+
+int32_t control_share_set(struct control *control, uint32_t index, int32_t share, uint64_t grant) {
+    const struct segment *segment = &control->handle->segment;
+    struct counter *counter = counter_at(segment, index);
+    if (!counter || !view_live(counter) || share < 0 || share > CONF_LIMIT_MAX) {
+        return SLOTSHARE_EINVAL;
+    }
+    uint64_t before = atomic_load_explicit(&counter->cap, memory_order_relaxed);
+    uint64_t after = cap_make((uint32_t)share, cap_reserve(before));
+    /* record before cap, so that a successor applies the share again; release, and then the touch:
+     * slot.h, rule 7; the grant last, so that it is never claimed before it is true */
+    atomic_store_explicit(&counter->record, 1, memory_order_relaxed);
+    atomic_store_explicit(&counter->cap, after, memory_order_release);
+    uint32_t count = slot_touch(segment, control->me, counter);
+    atomic_store_explicit(&counter->grant, grant, memory_order_release);
+    if (cap_share(after) > cap_share(before)) {
+        wait_wake_all(counter);
+    }
+    return count == COUNT_RETIRED ? 0 : (int32_t)count;
+}
+
+void control_record_drop(struct control *control, uint32_t index) {
+    struct counter *counter = counter_at(&control->handle->segment, index);
+    if (counter) {
+        atomic_store_explicit(&counter->record, 0, memory_order_release);
+        atomic_store_explicit(&counter->grant, 0, memory_order_relaxed);
+    }
+}
+
+void control_cluster_in_use(struct control *control, uint32_t index, int32_t in_use) {
+    struct counter *counter = counter_at(&control->handle->segment, index);
+    if (counter) {
+        atomic_store_explicit(&counter->cluster_in_use, in_use, memory_order_relaxed);
+    }
+}
+
+void control_contended(struct control *control, uint32_t index, bool contended) {
+    struct counter *counter = counter_at(&control->handle->segment, index);
+    if (counter) {
+        atomic_store_explicit(&counter->contended, contended, memory_order_relaxed);
+    }
+}
+
+/* ---- walks ----------------------------------------------------------------------------------- */
+
+typedef bool (*wanted_entry)(const struct counter *counter);
+
+static void walk(struct control *control, wanted_entry wanted, control_visitor visit, void *arg) {
+    const struct segment *segment = &control->handle->segment;
+    for (uint32_t i = 0; i < segment->counter_count; i++) {
+        struct control_counter counter;
+        if (wanted(&segment->counters[i]) &&
+            control_counter_read(control, i, &counter) == SLOTSHARE_OK && visit(&counter, arg)) {
+            return;
+        }
+    }
+}
+
+static bool has_record(const struct counter *counter) {
+    return atomic_load_explicit(&counter->record, memory_order_relaxed) != 0;
+}
+
+static bool is_used(const struct counter *counter) {
+    return view_in_use(counter) > 0;
+}
+
+static bool over_reserve(const struct counter *counter) {
+    int reserve = view_reserve(atomic_load_explicit(&counter->cap, memory_order_relaxed));
+    return reserve >= 0 && view_in_use(counter) > reserve;
+}
+
+void control_each_record(struct control *control, control_visitor visit, void *arg) {
+    walk(control, has_record, visit, arg);
+}
+
+void control_each_over_reserve(struct control *control, control_visitor visit, void *arg) {
+    walk(control, over_reserve, visit, arg);
+}
+
+void control_each_used(struct control *control, control_visitor visit, void *arg) {
+    walk(control, is_used, visit, arg);
+}
+
+static bool visit_word(struct control *control, uint32_t word, control_visitor visit, void *arg) {
+    /* acquire: the refusals that were counted before the bit was set */
+    uint64_t bits =
+        atomic_exchange_explicit(&control->handle->segment.wanted[word], 0, memory_order_acq_rel);
+    while (bits) {
+        uint32_t index = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        struct control_counter counter;
+        bits &= bits - 1;
+        if (control_counter_read(control, index, &counter) == SLOTSHARE_OK &&
+            visit(&counter, arg)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void control_each_wanted(struct control *control, control_visitor visit, void *arg) {
+    const struct segment *segment = &control->handle->segment;
+    _Atomic uint64_t *summary = segment->wanted + segment->wanted_words;
+    uint32_t summaries = (segment->wanted_words + 63) / 64;
+    for (uint32_t i = 0; i < summaries; i++) {
+        uint64_t bits = atomic_load_explicit(&summary[i], memory_order_relaxed)
+                            ? atomic_exchange_explicit(&summary[i], 0, memory_order_acq_rel)
+                            : 0;
+        while (bits) {
+            uint32_t word = i * 64 + (uint32_t)__builtin_ctzll(bits);
+            bits &= bits - 1;
+            if (word < segment->wanted_words && visit_word(control, word, visit, arg)) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_SHM_HANDLE_H
+#define SLOTSHARE_SHM_HANDLE_H
+/**
+ * An open segment in one process: the mapping, this process's owner records (one per thread that
+ * takes slots; the first, the leader, stands for the process and has the lock), and the slot
+ * records that it has to itself. Everything here is private memory of the process.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "segment.h"
+
+enum { STASH = 32 };
+
+/** What one thread has to itself. Reused by a later thread when its own has ended. */
+struct thread {
+    slotshare *handle;
+    struct thread *next; /* all of the handle's; under its mutex */
+    bool busy;           /* a thread uses it; under the mutex */
+    uint32_t owner;      /* its record; 0: none yet */
+    uint32_t epoch;      /* of the handle, when owner was set */
+    uint32_t stashed;    /* free slot records at hand */
+    uint32_t stash[STASH];
+    uint64_t coarse, boot; /* the clocks when CLOCK_BOOTTIME was last read */
+};
+
+struct slotshare {
+    struct segment segment;
+    enum owner_kind kind;
+    pthread_mutex_t mutex; /* attaching, threads, chunks, reaping: never on a hot path */
+    pthread_key_t key;     /* -> struct thread */
+    struct thread *threads;
+    _Atomic uint32_t epoch; /* +1 in the child of a fork: nothing of before is its own */
+    uint32_t leader;        /* 0: not attached */
+    int lock;               /* keeps the leader's byte locked (lock_keep); -1: none */
+    uint32_t chunk_hint;
+    _Atomic uint64_t free_slots; /* {version:32, first + 1:32}, linked by slot.link */
+    slotshare *next_handle;      /* fork.c */
+};
+
+/** Become an owner if this process is not one yet. The mutex is held.
+ * @return SLOTSHARE_OK, SLOTSHARE_EOWNERS, SLOTSHARE_ESYSTEM. */
+int handle_attach(slotshare *handle);
+
+/** Give everything back and let the owner records go. The mutex is held. */
+void handle_detach(slotshare *handle);
+
+/** The calling thread's own. @return SLOTSHARE_OK, SLOTSHARE_EOWNERS, SLOTSHARE_ESYSTEM. */
+int handle_thread_slow(slotshare *handle, struct thread **out);
+
+static inline int handle_thread(slotshare *handle, struct thread **out) {
+    struct thread *self = pthread_getspecific(handle->key);
+    /* relaxed: only fork changes it, and the child has one thread */
+    if (self && self->epoch == atomic_load_explicit(&handle->epoch, memory_order_relaxed)) {
+        *out = self;
+        return SLOTSHARE_OK;
+    }
+    return handle_thread_slow(handle, out);
+}
+
+/** Forget what belongs to the parent, after a fork, in the child. */
+void handle_forget(slotshare *handle);
+
+/** The thread-exit destructor of `key`. */
+void handle_thread_exit(void *thread);
+
+/** A free slot record of this process. @return its index, or UINT32_MAX: the table is full. */
+uint32_t handle_slot(slotshare *handle, struct thread *self);
+void handle_slot_free(slotshare *handle, struct thread *self, uint32_t slot);
+
+/** Give back what dead owners held, if the last pass is older than min_ms or force.
+ * @return slots given back. */
+uint32_t handle_reap(slotshare *handle, uint64_t min_ms);
+
+/** All that `leader`'s process has: finish what is in flight (if dead), give back its slots, free
+ * its records. The caller has the lock of the leader or is it. @return slots given back. */
+uint32_t reap_process(const struct segment *segment, uint32_t leader, bool dead);
+
+/** Keep handles right over fork(). @return 0 or an errno. */
+int fork_watch(slotshare *handle);
+void fork_unwatch(slotshare *handle);
+
+/** Open and attach as this kind, for slotshare_open() and control_open(). conf: create the segment
+ * from it if there is none; NULL: do not. */
+int handle_open(slotshare **out, const char *name, const char *directory, const struct conf *conf,
+                bool read_only, enum owner_kind kind, const struct error_text *error);
+
+#endif

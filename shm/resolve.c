@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "resolve.h"
+
+/* A reload may overwrite a rule set while it is read (the one before the last). Then the generation
+ * has moved by the end: try again. Reloads are rare, so a few tries are enough; more is damage. */
+enum { TRIES = 100 };
+
+static bool same_rules(const struct segment *segment, uint64_t generation) {
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&segment->header->rules, memory_order_relaxed) == generation;
+}
+
+int resolve_connection(const struct segment *segment, const struct slotshare_connection *connection,
+                       struct ruleset_match *match, uint64_t *rules) {
+    for (int i = 0; i < TRIES; i++) {
+        struct ruleset set = segment_rules(segment, rules);
+        int result = ruleset_resolve(&set, connection, match);
+        if (same_rules(segment, *rules)) {
+            return result;
+        }
+    }
+    return SLOTSHARE_EDAMAGED;
+}
+
+int resolve_counter(const struct segment *segment, const char *name, struct ruleset_match *match,
+                    uint64_t *rules) {
+    for (int i = 0; i < TRIES; i++) {
+        struct ruleset set = segment_rules(segment, rules);
+        int result = ruleset_counter(&set, name, match);
+        if (same_rules(segment, *rules)) {
+            return result;
+        }
+    }
+    return SLOTSHARE_EDAMAGED;
+}
+
+int resolve_setup(const struct segment *segment, const struct ruleset_match *match, uint64_t rules,
+                  struct counter_setup *setup) {
+    *setup = (struct counter_setup){.limit = match->limit,
+                                    .home = match->limit,
+                                    .reserve = match->limit,
+                                    .line = match->line,
+                                    .rules = rules,
+                                    .scope = match->scope};
+    /* relaxed: set before the segment could be seen */
+    if (match->limit < 0 ||
+        !atomic_load_explicit(&segment->header->clustered, memory_order_relaxed)) {
+        return SLOTSHARE_OK;
+    }
+    uint64_t generation;
+    struct ruleset set = segment_rules(segment, &generation);
+    struct deal_members members;
+    uint64_t self;
+    if (ruleset_members(&set, &members, &self) != SLOTSHARE_OK) {
+        return SLOTSHARE_EDAMAGED;
+    }
+    setup->home = deal_home(&members, self, deal_hash(match->counter, match->length), match->limit);
+    setup->reserve = deal_reserve(&members, self, match->limit);
+    return SLOTSHARE_OK;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "parts.h"
+
+void error_set(const struct error_text *error, const char *format, ...) {
+    if (!error || !error->text || error->size == 0) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(error->text, error->size, format, args);
+    va_end(args);
+}
+
+static uint64_t clock_read(clockid_t clock) {
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t clock_boot(void) {
+    return clock_read(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_coarse(void) {
+    return clock_read(CLOCK_MONOTONIC_COARSE);
+}
+
+int segment_paths(struct segment *segment, const char *name, const char *directory,
+                  const struct error_text *error) {
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    if (!name || !*name) {
+        name = "slotshare";
+    }
+    size_t length = strlen(name);
+    if (length > SLOTSHARE_NAME_MAX || strspn(name, allowed) != length || name[0] == '.') {
+        error_set(error,
+                  "segment name '%.80s': use 1 to %d letters, digits, '.', '_' or '-', and no '.' "
+                  "in front",
+                  name, SLOTSHARE_NAME_MAX);
+        return SLOTSHARE_ENAME;
+    }
+    if (!directory || !*directory) {
+        directory = getenv("SLOTSHARE_DIR");
+    }
+    if (!directory || !*directory) {
+        directory = "/run/slotshare";
+    }
+    int a = snprintf(segment->path, sizeof segment->path, "%s/%s.seg", directory, name);
+    int b = snprintf(segment->lock_path, sizeof segment->lock_path, "%s/%s.lock", directory, name);
+    if (a < 0 || b < 0 || (size_t)b >= sizeof segment->lock_path) {
+        error_set(error, "directory '%.80s...': the path is longer than %zu bytes", directory,
+                  sizeof segment->path - 1);
+        return SLOTSHARE_ENAME;
+    }
+    memcpy(segment->name, name, length + 1);
+    return SLOTSHARE_OK;
+}
+
+/* Point into the mapping; every part was checked to lie inside it. */
+static void set_pointers(struct segment *segment, const struct parts *parts) {
+    char *base = (char *)segment->header;
+    segment->owners = (struct owner *)(void *)(base + parts->owners_offset);
+    segment->chunks = (_Atomic uint64_t *)(void *)(base + parts->chunks_offset);
+    segment->slots = (struct slot *)(void *)(base + parts->slots_offset);
+    segment->buckets = (_Atomic uint64_t *)(void *)(base + parts->buckets_offset);
+    segment->counters = (struct counter *)(void *)(base + parts->counters_offset);
+    segment->wanted = (_Atomic uint64_t *)(void *)(base + parts->wanted_offset);
+    segment->rules[0] = base + parts->rules_offset;
+    segment->rules[1] = segment->rules[0] + parts->rules_bytes;
+    segment->owner_count = parts->owners;
+    segment->chunk_count = parts->chunks;
+    segment->slot_count = parts->slots;
+    segment->bucket_count = parts->buckets;
+    segment->counter_count = parts->counters;
+    segment->wanted_words = parts->counters / 64;
+    segment->rules_bytes = parts->rules_bytes;
+    segment->size = (size_t)parts->size;
+}
+
+static int map_file(struct segment *segment, int fd, size_t size, bool read_only) {
+    int protection = read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+    void *base = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) {
+        return -1;
+    }
+    segment->header = base;
+    segment->size = size;
+    segment->read_only = read_only;
+    return 0;
+}
+
+static int open_error(const struct segment *segment, bool read_only,
+                      const struct error_text *error) {
+    int why = errno;
+    if (why == ENOENT) {
+        error_set(error,
+                  "%s: there is no such segment. In a cluster, start slotshare-bridge; on a single "
+                  "host, name the config file to create it from",
+                  segment->path);
+        return SLOTSHARE_ENOSEGMENT;
+    }
+    error_set(error, "%s: cannot open for %s: %s%s", segment->path,
+              read_only ? "reading" : "reading and writing", strerror(why),
+              why == EACCES ? "; run as a user of the group that the file belongs to" : "");
+    errno = why;
+    return SLOTSHARE_ESYSTEM;
+}
+
+static int check_and_point(struct segment *segment, const struct error_text *error) {
+    struct parts parts;
+    const char *wrong = NULL;
+    int result = parts_check(segment->header, segment->size, &parts, &wrong);
+    if (result == SLOTSHARE_ELAYOUT && segment->header->magic == LAYOUT_MAGIC) {
+        error_set(error,
+                  "%s: its layout is version %u (shape %016llx), this program's is version %d "
+                  "(shape %016llx). Use programs of one version, or stop all of them and remove "
+                  "the file",
+                  segment->path, segment->header->layout,
+                  (unsigned long long)segment->header->shape, LAYOUT_VERSION,
+                  (unsigned long long)parts_shape());
+    } else if (result != SLOTSHARE_OK) {
+        error_set(error, "%s: %s. Stop the programs that use it and remove the file", segment->path,
+                  wrong);
+    }
+    if (result == SLOTSHARE_OK) {
+        set_pointers(segment, &parts);
+    }
+    return result;
+}
+
+static int map_open_file(struct segment *segment, int fd, bool read_only,
+                         const struct error_text *error) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        return open_error(segment, read_only, error);
+    }
+    if (!S_ISREG(status.st_mode) || status.st_size < HEADER_BYTES) {
+        error_set(error, "%s: not a slotshare segment (%s). Remove it", segment->path,
+                  S_ISREG(status.st_mode) ? "too short" : "not a regular file");
+        return SLOTSHARE_ELAYOUT;
+    }
+    segment->device = status.st_dev;
+    segment->inode = status.st_ino;
+    if (map_file(segment, fd, (size_t)status.st_size, read_only) != 0) {
+        error_set(error, "%s: cannot map %lld bytes: %s", segment->path, (long long)status.st_size,
+                  strerror(errno));
+        return SLOTSHARE_ESYSTEM;
+    }
+    int result = check_and_point(segment, error);
+    if (result == SLOTSHARE_OK && !segment_still_there(segment)) {
+        error_set(error, "%s: was replaced while it was being opened; try again", segment->path);
+        result = SLOTSHARE_EGONE;
+    }
+    if (result != SLOTSHARE_OK) {
+        segment_unmap(segment);
+    }
+    return result;
+}
+
+int segment_map(struct segment *segment, bool read_only, const struct error_text *error) {
+    int fd = open(segment->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return open_error(segment, read_only, error);
+    }
+    int result = map_open_file(segment, fd, read_only, error);
+    int why = errno;
+    close(fd);
+    errno = why;
+    return result;
+}
+
+void segment_unmap(struct segment *segment) {
+    if (segment->header) {
+        munmap(segment->header, segment->size);
+    }
+    segment->header = NULL;
+}
+
+bool segment_still_there(const struct segment *segment) {
+    struct stat status;
+    return stat(segment->path, &status) == 0 && status.st_dev == segment->device &&
+           status.st_ino == segment->inode;
+}
+
+bool segment_from_other_boot(const struct segment *segment) {
+    uint8_t now[16];
+    parts_boot_id(now);
+    return memcmp(now, segment->header->boot_id, sizeof now) != 0;
+}
+
+struct ruleset segment_rules(const struct segment *segment, uint64_t *generation) {
+    /* acquire: the bytes of the set were written before its generation was published */
+    *generation = atomic_load_explicit(&segment->header->rules, memory_order_acquire);
+    uint32_t used =
+        atomic_load_explicit(&segment->header->rules_used[*generation & 1], memory_order_relaxed);
+    return (struct ruleset){.base = segment->rules[*generation & 1],
+                            .size = used < segment->rules_bytes ? used : segment->rules_bytes};
+}

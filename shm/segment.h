@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_SHM_SEGMENT_H
+#define SLOTSHARE_SHM_SEGMENT_H
+/**
+ * The file and its mapping: creating, opening, checking. A struct segment holds pointers and sizes
+ * that were checked against the file's real size once; every index that is read from the mapping
+ * later goes through the *_at() functions below, which answer NULL when it is out of range.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../conf/ruleset.h"
+#include "layout.h"
+
+struct segment {
+    struct header *header; /* NULL: not mapped */
+    size_t size;
+    struct owner *owners;
+    _Atomic uint64_t *chunks;
+    struct slot *slots;
+    _Atomic uint64_t *buckets;
+    struct counter *counters;
+    _Atomic uint64_t *wanted; /* wanted_words of bits, then their summary */
+    char *rules[2];
+    uint32_t owner_count, chunk_count, slot_count, bucket_count, counter_count;
+    uint32_t wanted_words, rules_bytes;
+    bool read_only;
+    dev_t device;
+    ino_t inode;
+    char path[512], lock_path[512];
+    char name[SLOTSHARE_NAME_MAX + 1];
+};
+
+/** Text for a failing open: filled by printf rules; NULL or size 0: nowhere. */
+struct error_text {
+    char *text;
+    size_t size;
+};
+void error_set(const struct error_text *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/** Work out the paths. directory NULL: $SLOTSHARE_DIR, else /run/slotshare.
+ * @return SLOTSHARE_OK, SLOTSHARE_ENAME. */
+int segment_paths(struct segment *segment, const char *name, const char *directory,
+                  const struct error_text *error);
+
+/** Map an existing file. @return as slotshare_open(); SLOTSHARE_ENOSEGMENT when there is none. */
+int segment_map(struct segment *segment, bool read_only, const struct error_text *error);
+
+/**
+ * Create the file from a configuration and map it; replaces one from before a reboot. Another
+ * process may have been first: then that one is mapped. The caller holds LOCK_CREATE.
+ */
+int segment_create(struct segment *segment, const struct conf *conf, int lock_fd,
+                   const struct error_text *error);
+
+/** From a boot of this host that is over? Everything in it is void then. */
+bool segment_from_other_boot(const struct segment *segment);
+
+/** The file at the path is still the one that is mapped. */
+bool segment_still_there(const struct segment *segment);
+
+void segment_unmap(struct segment *segment);
+
+/** The rule set in force; *generation says which. */
+struct ruleset segment_rules(const struct segment *segment, uint64_t *generation);
+
+static inline struct owner *owner_at(const struct segment *segment, uint32_t index) {
+    return index < segment->owner_count ? &segment->owners[index] : NULL;
+}
+static inline struct slot *slot_at(const struct segment *segment, uint32_t index) {
+    return index < segment->slot_count ? &segment->slots[index] : NULL;
+}
+static inline struct counter *counter_at(const struct segment *segment, uint32_t index) {
+    return index < segment->counter_count ? &segment->counters[index] : NULL;
+}
+
+/** Clocks, in milliseconds. clock_coarse() costs a fifth of clock_boot(), does not count while the
+ * machine is suspended, and is up to a tick (4 ms or so) late. */
+uint64_t clock_boot(void);
+uint64_t clock_coarse(void);
+
+#endif

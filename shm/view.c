@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "view.h"
+
+#include <stdio.h>
+
+#include "../conf/ruleset.h"
+
+bool view_live(const struct counter *counter) {
+    uint32_t use = atomic_load_explicit(&counter->use, memory_order_acquire);
+    uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_acquire);
+    /* CLAIMED with an even generation: in the table, its inserter has yet to say so */
+    return generation % 2 == 0 && generation != 0 &&
+           (use_kind(use) == ENTRY_LIVE || use_kind(use) == ENTRY_CLAIMED);
+}
+
+bool view_session(const struct segment *segment) {
+    uint64_t end = atomic_load_explicit(&segment->header->session_end, memory_order_acquire);
+    return end == UINT64_MAX || clock_boot() < end;
+}
+
+int view_share(const struct segment *segment, uint64_t cap) {
+    uint32_t share = view_session(segment) ? cap_share(cap) : cap_reserve(cap);
+    return share == CAP_UNLIMITED ? SLOTSHARE_UNLIMITED : (int)share;
+}
+
+int view_reserve(uint64_t cap) {
+    return cap_reserve(cap) == CAP_UNLIMITED ? SLOTSHARE_UNLIMITED : (int)cap_reserve(cap);
+}
+
+int view_in_use(const struct counter *counter) {
+    uint32_t count = word_count(atomic_load_explicit(&counter->word, memory_order_acquire));
+    return count == COUNT_RETIRED ? 0 : (int)count;
+}
+
+void view_source(const struct segment *segment, uint32_t line, char *out, size_t size) {
+    out[0] = '\0';
+    if (line) {
+        uint64_t generation;
+        struct ruleset rules = segment_rules(segment, &generation);
+        (void)snprintf(out, size, "%s:%u", ruleset_file(&rules), line);
+    }
+}
