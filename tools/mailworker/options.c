@@ -29,6 +29,8 @@ static const char usage[] =
     "  --processes N           worker processes (default 1)\n"
     "  --connections N         connections at once per process (default 1)\n"
     "  --per-connection N      messages on one connection before it is closed (default 10)\n"
+    "  --lifetime MS           age at which it is closed even so (default 10000): the cluster can\n"
+    "                          count on a connection to end, and so can move its slot\n"
     "The limit:\n"
     "  --name NAME             segment (default slotshare)\n"
     "  --directory DIR         where segments are (default $SLOTSHARE_DIR, else /run/slotshare)\n"
@@ -52,6 +54,7 @@ enum {
     OPTION_PROCESSES,
     OPTION_CONNECTIONS,
     OPTION_PER_CONNECTION,
+    OPTION_LIFETIME,
     OPTION_NAME,
     OPTION_DIRECTORY,
     OPTION_CONFIG,
@@ -72,6 +75,7 @@ static const struct option long_options[] = {
     {"processes", required_argument, NULL, OPTION_PROCESSES},
     {"connections", required_argument, NULL, OPTION_CONNECTIONS},
     {"per-connection", required_argument, NULL, OPTION_PER_CONNECTION},
+    {"lifetime", required_argument, NULL, OPTION_LIFETIME},
     {"name", required_argument, NULL, OPTION_NAME},
     {"directory", required_argument, NULL, OPTION_DIRECTORY},
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -146,6 +150,9 @@ static bool read_number(struct options *out, int option, const char *text) {
     case OPTION_PER_CONNECTION:
         good = read_count(text, 1, 1000000, &out->per_connection);
         break;
+    case OPTION_LIFETIME:
+        good = read_count(text, 1, 86400000, &out->lifetime_ms);
+        break;
     default:
         good = read_count(text, 0, 1000000, &value);
         out->session.wait_ms = (int)value;
@@ -190,6 +197,7 @@ int options_read(struct options *out, int argc, char **argv) {
         .processes = 1,
         .connections = 1,
         .per_connection = 10,
+        .lifetime_ms = 10000,
     };
     int option = 0, which = 0;
     while ((option = getopt_long(argc, argv, "", long_options, &which)) != -1) {

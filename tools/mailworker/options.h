@@ -21,6 +21,7 @@ struct options {
     int64_t messages; /**< to deliver in all; 0: no bound */
     unsigned seconds; /**< how long; 0: no bound */
     unsigned processes, connections, per_connection;
+    unsigned lifetime_ms; /**< a connection older than this takes no further message */
 };
 
 /**

@@ -108,7 +108,11 @@ static bool run_session(struct worker *worker, const struct destination *to, con
         return false;
     }
     bool more = true;
-    for (unsigned i = 0; i < worker->options->per_connection && goes_on(worker); i++) {
+    const struct options *options = worker->options;
+    /* Begins at the first delivery: the wait for a slot is no part of a connection's life. */
+    int64_t end = INT64_MAX;
+    for (unsigned i = 0; i < options->per_connection && goes_on(worker) && worker_clock() < end;
+         i++) {
         more = claim(worker);
         if (!more)
             break;
@@ -120,6 +124,8 @@ static bool run_session(struct worker *worker, const struct destination *to, con
             break;
         }
         delivered(worker, to, id);
+        if (i == 0)
+            end = worker_clock() + options->lifetime_ms;
     }
     atomic_fetch_add(&worker->totals->connections, session_connections(session));
     session_free(session);
