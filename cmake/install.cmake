@@ -10,5 +10,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/slotshare-config-version.cm
                                  COMPATIBILITY SameMajorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/slotshare-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/slotshare)
+# Relative to itself: right wherever `cmake --install --prefix` puts it.
+file(RELATIVE_PATH slotshare_pc_to_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/slotshare.pc.in ${CMAKE_BINARY_DIR}/slotshare.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/slotshare.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
