@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* slotshare explain: which limit applies to a connection, and why. From a configuration file the
+ * resolution alone; from a segment what is in force now. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "command.h"
+#include "common/text.h"
+#include "conf/conf.h"
+#include "conf/deal.h"
+#include "conf/ruleset.h"
+
+enum { FORMAT_VERSION = 1, STEPS = 6 };
+
+struct settings {
+    const char *config, *name, *directory;
+    const char *binding, *domain, *host;
+    bool json;
+};
+
+#define AT(field) offsetof(struct settings, field)
+static const struct option_row option_rows[] = {
+    {'c', OPTION_TEXT, "config", "FILE", AT(config), 0, 0,
+     "explain from this configuration file: every scope tried"},
+    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0,
+     "explain from this segment: what is in force now"},
+    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
+     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    {0, OPTION_TEXT, "binding", "B", AT(binding), 0, 0, "the sending identity"},
+    {0, OPTION_TEXT, "domain", "D", AT(domain), 0, 0, "the recipients' domain"},
+    {0, OPTION_TEXT, "host", "H", AT(host), 0, 0, "the MX host, as the MX record names it"},
+    {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "print one JSON object"},
+    OPTION_ROW_HELP,
+};
+#undef AT
+
+static const struct exit_row exit_rows[] = {
+    {"0", "explained, whether a slot could be taken now or not"},
+    {"64", "wrong usage"},
+    {"69", "the segment is missing, removed, damaged, or of another version"},
+    {"71", "an error of the operating system"},
+    {"78", "the configuration file has errors"},
+};
+
+static json_t *json_start(const struct slotshare_connection *connection, const char *from) {
+    json_t *root = json_object();
+
+    (void)json_object_set_new(root, "format", json_integer(FORMAT_VERSION));
+    (void)json_object_set_new(root, "from", json_string(from));
+    (void)json_object_set_new(root, "binding", text_json(connection->binding));
+    (void)json_object_set_new(root, "domain", text_json(connection->domain));
+    (void)json_object_set_new(root, "host", text_json(connection->host));
+    return root;
+}
+
+static int json_finish(const char *program, json_t *root) {
+    int failed = json_dumpf(root, stdout, JSON_INDENT(2));
+
+    json_decref(root);
+    if (failed != 0) {
+        fprintf(stderr, "%s: cannot print JSON: no memory, or nowhere to write\n", program);
+        return EX_OSERR;
+    }
+    putchar('\n');
+    return exit_flush(program, EX_OK);
+}
+
+static void set_limit(json_t *root, const char *counter, enum slotshare_scope scope, int limit) {
+    (void)json_object_set_new(root, "counter", text_json(counter));
+    (void)json_object_set_new(root, "scope", json_string(slotshare_scope_name(scope)));
+    (void)json_object_set_new(root, "limit", json_integer(limit));
+}
+
+static void print_count(const char *label, int value) {
+    if (value == SLOTSHARE_UNLIMITED) {
+        printf("%-16s unlimited\n", label);
+    } else {
+        printf("%-16s %d\n", label, value);
+    }
+}
+
+static void print_text(const char *label, const char *value) {
+    char shown[1024];
+
+    (void)text_fit(shown, sizeof shown, value, (int)sizeof shown, NULL);
+    printf("%-16s %s\n", label, shown);
+}
+
+static void print_connection(const struct slotshare_connection *connection) {
+    print_text("binding", connection->binding[0] != '\0' ? connection->binding : "(not given)");
+    print_text("domain", connection->domain[0] != '\0' ? connection->domain : "(not given)");
+    print_text("host", connection->host[0] != '\0' ? connection->host : "(not given)");
+}
+
+/* What the configuration says, all of it. */
+struct resolution {
+    const char *file;
+    struct ruleset_match match;
+    struct ruleset_step step[STEPS];
+    bool clustered;
+    int home, reserve; /* of this node, before anybody has asked for anything */
+};
+
+static void steps_text(const struct resolution *found) {
+    for (size_t i = 0; i < STEPS; i++) {
+        const struct ruleset_step *step = &found->step[i];
+        char limit[32] = "unlimited";
+
+        printf("  %-15s ", slotshare_scope_name(step->scope));
+        if (!step->applies) {
+            puts("needs a name that was not given");
+        } else if (!step->set) {
+            puts("not set");
+        } else {
+            if (step->limit != SLOTSHARE_UNLIMITED) {
+                snprintf(limit, sizeof limit, "%d", (int)step->limit);
+            }
+            printf("%s at %s:%u%s\n", limit, found->file, step->line,
+                   step->scope == found->match.scope ? "  <- applies" : "");
+        }
+    }
+}
+
+static int resolution_text(const char *program, const struct slotshare_connection *connection,
+                           const struct resolution *found) {
+    print_connection(connection);
+    puts("scopes, in order of precedence:");
+    steps_text(found);
+    print_text("counted as", found->match.counter);
+    print_count("limit", found->match.limit);
+    if (found->clustered && found->match.limit != SLOTSHARE_UNLIMITED) {
+        print_count("opening share", found->home);
+        print_count("reserve", found->reserve);
+    }
+    return exit_flush(program, EX_OK);
+}
+
+static int resolution_json(const char *program, const struct slotshare_connection *connection,
+                           const struct resolution *found) {
+    json_t *root = json_start(connection, "config");
+    json_t *scopes = json_array();
+
+    for (size_t i = 0; i < STEPS; i++) {
+        const struct ruleset_step *step = &found->step[i];
+        json_t *one = json_object();
+
+        (void)json_object_set_new(one, "scope", json_string(slotshare_scope_name(step->scope)));
+        (void)json_object_set_new(one, "applies", json_boolean(step->applies));
+        (void)json_object_set_new(one, "set", json_boolean(step->set));
+        (void)json_object_set_new(one, "limit",
+                                  step->set ? json_integer(step->limit) : json_null());
+        (void)json_object_set_new(one, "line", step->set ? json_integer(step->line) : json_null());
+        (void)json_array_append_new(scopes, one);
+    }
+    (void)json_object_set_new(root, "file", text_json(found->file));
+    (void)json_object_set_new(root, "scopes", scopes);
+    set_limit(root, found->match.counter, found->match.scope, found->match.limit);
+    (void)json_object_set_new(
+        root, "line", found->match.line != 0 ? json_integer(found->match.line) : json_null());
+    (void)json_object_set_new(root, "clustered", json_boolean(found->clustered));
+    (void)json_object_set_new(root, "opening_share", json_integer(found->home));
+    (void)json_object_set_new(root, "reserve", json_integer(found->reserve));
+    return json_finish(program, root);
+}
+
+static int resolve(const struct ruleset *rules, const struct slotshare_connection *connection,
+                   struct resolution *out) {
+    struct deal_members members;
+    uint64_t self = 0;
+    int result = ruleset_resolve(rules, connection, &out->match);
+
+    if (result == SLOTSHARE_OK) {
+        result = ruleset_trace(rules, connection, out->step);
+    }
+    if (result != SLOTSHARE_OK) {
+        return result;
+    }
+    out->file = ruleset_file(rules);
+    out->clustered = ruleset_clustered(rules);
+    out->home = out->match.limit;
+    out->reserve = out->match.limit;
+    if (out->clustered) {
+        result = ruleset_members(rules, &members, &self);
+        if (result == SLOTSHARE_OK) {
+            uint64_t counter = deal_hash(out->match.counter, out->match.length);
+            out->home = deal_home(&members, self, counter, out->match.limit);
+            out->reserve = deal_reserve(&members, self, out->match.limit);
+        }
+    }
+    return result;
+}
+
+static int from_config(const char *program, const struct settings *settings,
+                       const struct slotshare_connection *connection) {
+    struct conf_errors errors = {0};
+    struct conf *conf = NULL;
+    struct ruleset rules = {NULL, 0};
+    struct resolution found;
+    void *block = NULL;
+    int status = EX_CONFIG;
+
+    if (conf_load(settings->config, &conf, &errors) != 0) {
+        for (size_t i = 0; i < errors.count; i++) {
+            fprintf(stderr, "%s\n", errors.line[i]);
+        }
+    } else if (ruleset_compile(conf, &block, &rules.size) != 0) {
+        fprintf(stderr, "%s: no memory for the rule set\n", program);
+        status = EX_OSERR;
+    } else {
+        rules.base = block;
+        int result = resolve(&rules, connection, &found);
+        if (result != SLOTSHARE_OK) {
+            status = exit_tell(program, result, "");
+        } else {
+            status = settings->json ? resolution_json(program, connection, &found)
+                                    : resolution_text(program, connection, &found);
+        }
+    }
+    free(block);
+    conf_errors_free(&errors);
+    conf_free(conf);
+    return status;
+}
+
+static int live_text(const char *program, const struct slotshare_connection *connection,
+                     const struct slotshare_explanation *why) {
+    print_connection(connection);
+    print_text("counted as", why->counter);
+    print_text("scope", slotshare_scope_name(why->scope));
+    print_count("limit", why->limit);
+    if (why->source[0] != '\0') {
+        print_text("set at", why->source);
+    }
+    print_count("share", why->share);
+    if (why->clustered) {
+        print_count("reserve", why->reserve);
+    }
+    print_count("in use here", why->in_use);
+    if (why->clustered) {
+        print_count("in the cluster", why->cluster_in_use);
+        print_text("session", why->session ? "valid" : "none: only the reserve may be used");
+    }
+    print_text("would be", why->would_admit ? "admitted" : "refused");
+    print_text("because", why->reason);
+    return exit_flush(program, EX_OK);
+}
+
+static int live_json(const char *program, const struct slotshare_connection *connection,
+                     const struct slotshare_explanation *why) {
+    json_t *root = json_start(connection, "segment");
+
+    set_limit(root, why->counter, why->scope, why->limit);
+    (void)json_object_set_new(root, "source", text_json(why->source));
+    (void)json_object_set_new(root, "share", json_integer(why->share));
+    (void)json_object_set_new(root, "reserve", json_integer(why->reserve));
+    (void)json_object_set_new(root, "in_use", json_integer(why->in_use));
+    (void)json_object_set_new(root, "cluster_in_use", json_integer(why->cluster_in_use));
+    (void)json_object_set_new(root, "clustered", json_boolean(why->clustered));
+    (void)json_object_set_new(root, "session", json_boolean(why->session));
+    (void)json_object_set_new(root, "would_admit", json_boolean(why->would_admit));
+    (void)json_object_set_new(root, "reason", text_json(why->reason));
+    return json_finish(program, root);
+}
+
+static int from_segment(const char *program, const struct settings *settings,
+                        const struct slotshare_connection *connection) {
+    char error[4096] = "";
+    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
+    struct slotshare_explanation why;
+    slotshare *handle = NULL;
+
+    options.directory = settings->directory;
+    options.read_only = 1;
+    options.error = error;
+    options.error_size = sizeof error;
+    int result = slotshare_open(&handle, settings->name, &options);
+    if (result != SLOTSHARE_OK) {
+        return exit_tell(program, result, error);
+    }
+    result = slotshare_explain(handle, connection, &why);
+    slotshare_close(handle);
+    if (result != SLOTSHARE_OK) {
+        return exit_tell(program, result, "");
+    }
+    return settings->json ? live_json(program, connection, &why)
+                          : live_text(program, connection, &why);
+}
+
+static int run(const struct command *self, int argc, char **argv) {
+    struct settings settings = {.binding = "", .domain = "", .host = ""};
+    int first = 0;
+    int status = command_options(self, argc, argv, &settings, &first);
+
+    if (status >= 0) {
+        return status;
+    }
+    struct slotshare_connection connection = {settings.binding, settings.domain, settings.host};
+    if (first < argc) {
+        return command_usage(self, "takes no operand");
+    }
+    if ((settings.config == NULL) == (settings.name == NULL)) {
+        return command_usage(self, "say from where: --config FILE or --name NAME");
+    }
+    if (settings.config != NULL && settings.directory != NULL) {
+        return command_usage(self, "--directory goes with --name, not with --config");
+    }
+    if (!command_connection_given(&connection)) {
+        return command_usage(self, "say what for: --binding, --domain, --host");
+    }
+    return settings.config != NULL ? from_config(self->program, &settings, &connection)
+                                   : from_segment(self->program, &settings, &connection);
+}
+
+const struct command command_explain = {
+    .name = "explain",
+    .program = "slotshare explain",
+    .synopsis = "[OPTION]... --config FILE --binding B --domain D --host H\n"
+                "slotshare explain [OPTION]... --name NAME --binding B --domain D --host H",
+    .summary = "explain which limit applies to a connection",
+    .details = "Leave out the binding, domain or host that is not known, but give at least one.\n"
+               "With --config the file alone is asked: every scope, in order of precedence. With\n"
+               "--name the segment is asked: what is in force now, what is in use, and why a slot\n"
+               "would be refused. Nothing is written in either case.\n\n"
+               "JSON: format (1; a later version that changes a field's meaning counts up), from\n"
+               "('config' or 'segment'), binding, domain, host, counter, scope, limit (-1:\n"
+               "unlimited), reserve (what this node keeps when it is cut off), clustered. From a\n"
+               "configuration also: file, line (of the limit; null: not set), scopes (an array of\n"
+               "scope, applies, set, limit, line), opening_share. From a segment also: source\n"
+               "(file:line of the limit, '': not set), share, in_use, cluster_in_use, session,\n"
+               "would_admit, reason.",
+    .options = {option_rows, sizeof option_rows / sizeof option_rows[0], false},
+    .exits = exit_rows,
+    .exit_rows = sizeof exit_rows / sizeof exit_rows[0],
+    .run = run,
+};
