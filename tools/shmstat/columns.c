@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* The columns of every table: their order here is their order on the screen. */
+#include "view.h"
+
+#define IN_COUNTER(member) offsetof(struct counter_row, member)
+static const struct view_column counter_columns[] = {
+    {"name", "COUNTER", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_COUNTER(stat.name), "what is counted"},
+    {"in_use", "IN USE", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.in_use),
+     "slots held on this host"},
+    {"share", "SHARE", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.share),
+     "slots this host may hold now; -1: no limit"},
+    {"limit", "LIMIT", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.limit),
+     "of the whole cluster; -1: no limit"},
+    {NULL, "USE", VIEW_INT, VIEW_USE, VIEW_LIVE, IN_COUNTER(stat.in_use),
+     "in use of the share, as a bar"},
+    {"scope", "SCOPE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_COUNTER(scope),
+     "the scope that the limit was written for"},
+    {"cluster_in_use", "CLUSTER", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.cluster_in_use),
+     "slots held on all hosts, as last heard"},
+    {"waiting", "WAITING", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.waiting),
+     "threads that sleep until there is a slot"},
+    {"takes", "TAKES", VIEW_UINT64, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.takes),
+     "slots taken since the counter came"},
+    {NULL, "TAKES/S", VIEW_INT64, VIEW_COUNT, VIEW_LIVE, IN_COUNTER(takes_rate),
+     "slots taken per second"},
+    {"refusals", "REFUSALS", VIEW_UINT64, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.refusals),
+     "takes refused since the counter came"},
+    {NULL, "REFUSALS/S", VIEW_INT64, VIEW_COUNT, VIEW_LIVE, IN_COUNTER(refusals_rate),
+     "takes refused per second"},
+    {"peak", "PEAK", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.peak),
+     "most slots ever held at once on this host"},
+    {"reserve", "RESERVE", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.reserve),
+     "slots this host keeps when it is cut off; -1: no limit"},
+    {"contended", NULL, VIEW_BOOL, VIEW_PLAIN, VIEW_JSON, IN_COUNTER(stat.contended),
+     "whether the coordinator moves its shares now"},
+    {"source", "SOURCE", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_COUNTER(stat.source),
+     "file:line of the limit; empty: none is set"},
+    {"index", NULL, VIEW_UINT32, VIEW_PLAIN, VIEW_JSON, IN_COUNTER(stat.index),
+     "its place in the table"},
+};
+
+#define IN_OWNER(member) offsetof(struct owner_row, member)
+static const struct view_column owner_columns[] = {
+    {"process", "PROCESS", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_OWNER(stat.command),
+     "name of the process"},
+    {"pid", "PID", VIEW_INT, VIEW_PLAIN, VIEW_ALL, IN_OWNER(stat.pid),
+     "its number, where it attached (containers have their own)"},
+    {"held", "HELD", VIEW_UINT32, VIEW_COUNT, VIEW_ALL, IN_OWNER(stat.held),
+     "slots held by the process"},
+    {"threads", "THREADS", VIEW_UINT32, VIEW_COUNT, VIEW_ALL, IN_OWNER(threads),
+     "threads that have an owner record"},
+    {"age_ms", "AGE", VIEW_UINT64, VIEW_AGE, VIEW_ALL, IN_OWNER(stat.age_ms), "since it attached"},
+    {"state", "STATE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_OWNER(state),
+     "alive, bridge, or dead (its slots are being given back)"},
+    {"waiting", NULL, VIEW_UINT32, VIEW_PLAIN, VIEW_JSON, IN_OWNER(waiting),
+     "its threads that sleep until there is a slot"},
+    {"waiting_for", "WAITING FOR", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_OWNER(waiting_for),
+     "counter that a thread of it waits for; empty: none"},
+    {"index", NULL, VIEW_UINT32, VIEW_PLAIN, VIEW_JSON, IN_OWNER(stat.index), "its record"},
+};
+
+#define IN_SLOT(member) offsetof(struct slot_row, member)
+static const struct view_column slot_columns[] = {
+    {"counter", "COUNTER", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_SLOT(counter),
+     "the counter it is of"},
+    {"process", "PROCESS", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_SLOT(command),
+     "name of the process that holds it"},
+    {"pid", "PID", VIEW_INT, VIEW_PLAIN, VIEW_ALL, IN_SLOT(stat.pid), "its number"},
+    {"age_ms", "HELD FOR", VIEW_UINT64, VIEW_AGE, VIEW_ALL, IN_SLOT(stat.age_ms),
+     "since it was taken"},
+    {"owner", NULL, VIEW_UINT32, VIEW_PLAIN, VIEW_JSON, IN_SLOT(stat.owner), "index of the owner"},
+};
+
+#define IN_MEMBER(member) offsetof(struct member_row, member)
+static const struct view_column member_columns[] = {
+    {"name", "MEMBER", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(stat.name), "its name"},
+    {"state", "STATE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(state),
+     "this node, connected, silent, or never heard"},
+    {"role", "ROLE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(role),
+     "coordinator: it moves the shares, as last heard; or empty"},
+    {"heard_ms", "HEARD", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_MEMBER(stat.heard_ms),
+     "since it was last heard; -1: never"},
+    {"url", "URL", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(stat.url), "where it listens"},
+};
+
+#define IN_SEGMENT(member) offsetof(struct segment_row, member)
+#define SEGMENT(field, type, member, help)                                                         \
+    { field, NULL, type, VIEW_PLAIN, VIEW_JSON, IN_SEGMENT(member), help }
+static const struct view_column segment_columns[] = {
+    SEGMENT("name", VIEW_CHARS, stat.name, "name of the segment"),
+    SEGMENT("path", VIEW_CHARS, stat.path, "of its file"),
+    SEGMENT("layout", VIEW_UINT32, stat.layout, "layout version"),
+    SEGMENT("incarnation", VIEW_CHARS, incarnation, "another one when the segment was made anew"),
+    SEGMENT("rules", VIEW_UINT64, stat.rules, "how often the rule set was loaded, from 1"),
+    SEGMENT("age_ms", VIEW_UINT64, stat.age_ms, "since it was created"),
+    SEGMENT("counters_used", VIEW_UINT32, stat.counters_used, "counters in the table"),
+    SEGMENT("counters_max", VIEW_UINT32, stat.counters_max, "room for counters"),
+    SEGMENT("owners_used", VIEW_UINT32, stat.owners_used, "owner records used"),
+    SEGMENT("owners_max", VIEW_UINT32, stat.owners_max, "room for owner records"),
+    SEGMENT("slots_used", VIEW_UINT32, stat.slots_used, "slots held"),
+    SEGMENT("slots_max", VIEW_UINT32, stat.slots_max, "room for slots"),
+    SEGMENT("reaps", VIEW_UINT64, stat.reaps, "dead owners whose slots were given back"),
+    SEGMENT("slots_reaped", VIEW_UINT64, stat.slots_reaped, "slots given back for them"),
+    SEGMENT("clustered", VIEW_BOOL, stat.clustered, "whether it belongs to a cluster"),
+    SEGMENT("node", VIEW_CHARS, stat.node, "this host's member name"),
+    SEGMENT("bridge", VIEW_STRING, bridge, "alive, dead, or none (single host)"),
+    SEGMENT("session", VIEW_BOOL, stat.session, "whether a session is valid"),
+    SEGMENT("session_left_ms", VIEW_INT64, stat.session_left_ms,
+            "until it ends; negative: since it ended"),
+    SEGMENT("coordinator", VIEW_CHARS, stat.coordinator, "as last heard; empty: none known"),
+};
+
+#define COLUMNS(array) (array), sizeof(array) / sizeof(array)[0]
+static const struct view views[VIEWS] = {
+    [VIEW_COUNTERS] = {"counters", COLUMNS(counter_columns), sizeof(struct counter_row), 1U, 1},
+    [VIEW_OWNERS] = {"owners", COLUMNS(owner_columns), sizeof(struct owner_row), 0x83U, 2},
+    [VIEW_SLOTS] = {"slots", COLUMNS(slot_columns), sizeof(struct slot_row), 7U, 3},
+    [VIEW_MEMBERS] = {"members", COLUMNS(member_columns), sizeof(struct member_row), 1U, 0},
+};
+static const struct view segment_view = {"segment", COLUMNS(segment_columns),
+                                         sizeof(struct segment_row), 0U, 0};
+
+const struct view *view_get(enum view_name name) {
+    return &views[name];
+}
+
+const struct view *view_segment(void) {
+    return &segment_view;
+}

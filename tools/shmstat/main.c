@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* shmstat: what is in a segment. Reads only, always. */
+#include <errno.h>
+#include <locale.h>
+#include <stddef.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/exits.h"
+#include "common/options.h"
+#include "shmstat.h"
+
+static const char program[] = "shmstat";
+
+enum { INTERVAL_MS = 1000, NO_COUNTER = 1 };
+
+#define AT(field) offsetof(struct settings, field)
+static const struct option_row option_rows[] = {
+    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
+    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
+     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    {'1', OPTION_FLAG, "once", NULL, AT(once), 0, 0, "print once and end, also on a terminal"},
+    {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "print JSON"},
+    {'i', OPTION_SECONDS, "interval", "SECONDS", AT(interval_ms), 50, 86400000,
+     "read again so often (default: 1); without a terminal, and without\n"
+     "--count, for ever"},
+    {'c', OPTION_NUMBER, "count", "N", AT(count), 1, INT32_MAX,
+     "end after N readings (default: 1 without a terminal)"},
+    {'a', OPTION_FLAG, "idle", NULL, AT(idle), 0, 0,
+     "show idle counters, too: those on which nothing is held, waited\n"
+     "for, or was asked since the last reading"},
+    {0, OPTION_TEXT, "counter", "NAME", AT(counter), 0, 0,
+     "show one counter, and who holds its slots since when"},
+    {0, OPTION_FLAG, "ascii", NULL, AT(ascii), 0, 0,
+     "draw the live display with ASCII characters (default when the\n"
+     "locale has no UTF-8)"},
+    {'V', OPTION_FLAG, "version", NULL, AT(version), 0, 0, "print the version and exit"},
+    OPTION_ROW_HELP,
+};
+#undef AT
+static const struct option_table option_table = {option_rows,
+                                                 sizeof option_rows / sizeof option_rows[0], false};
+
+static const struct exit_row exit_rows[] = {
+    {"0", "shown"},
+    {"1", "there is no such counter (--counter)"},
+    {"64", "wrong usage"},
+    {"69", "the segment is missing, removed, damaged, or of another version"},
+    {"71", "an error of the operating system"},
+};
+
+static int help(void) {
+    fputs("Usage: shmstat [OPTION]...\n\n"
+          "Show what is in a slotshare segment: counters, who holds slots, and the cluster.\n"
+          "Live when standard input and output are a terminal, else once, as text or JSON.\n"
+          "Nothing is ever written to the segment. When it is removed or replaced while\n"
+          "shmstat runs, shmstat says so and goes on with the new one.\n",
+          stdout);
+    options_help(stdout, &option_table);
+    screen_help(stdout);
+    json_help(stdout);
+    fputs("\nEnvironment:\n"
+          "  SLOTSHARE_DIR  where segments are, unless --directory is given\n"
+          "  NO_COLOR       when set and not empty: no colours\n",
+          stdout);
+    exits_help(stdout, exit_rows, sizeof exit_rows / sizeof exit_rows[0]);
+    return exit_flush(program, EX_OK);
+}
+
+static void sleep_ms(int64_t ms) {
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
+static int show(const struct snapshot *snapshot, const struct settings *settings) {
+    if (settings->counter != NULL && snapshot->counters == 0) {
+        fprintf(stderr,
+                "shmstat: no counter '%s' in segment '%s'; a counter comes with the first "
+                "connection that it counts, 'shmstat --once --idle' lists all\n",
+                settings->counter, snapshot->segment.stat.name);
+        return NO_COUNTER;
+    }
+    if (settings->json ? !json_show(stdout, snapshot)
+                       : !text_show(stdout, snapshot, settings->counter)) {
+        fprintf(stderr, "shmstat: no memory for the display, or nowhere to print it\n");
+        return EX_OSERR;
+    }
+    return exit_flush(program, EX_OK);
+}
+
+/* One reading after the other. Without a segment in between: said once, and tried again. */
+static int print_run(struct source *source, const struct settings *settings) {
+    struct snapshot_choice choice = {settings->idle, settings->counter};
+    struct snapshot snapshot = {0};
+    int64_t count = settings->count;
+    int status = EX_OK;
+    bool gone = false;
+
+    if (settings->once || (count == 0 && settings->interval_ms == 0)) {
+        count = 1;
+    }
+    for (int64_t i = 0; count == 0 || i < count; i++) {
+        if (i > 0) {
+            sleep_ms(settings->interval_ms != 0 ? settings->interval_ms : INTERVAL_MS);
+        }
+        int result = snapshot_read(source, &choice, &snapshot);
+        if (result != SLOTSHARE_OK) {
+            if (!gone) {
+                status = exit_tell(program, result, source->error);
+            }
+            gone = true;
+            continue;
+        }
+        if (gone || source->replaced) {
+            fprintf(stderr, "shmstat: the segment was replaced; reading the new one\n");
+        }
+        gone = false;
+        if (i > 0 && !settings->json) {
+            putchar('\n');
+        }
+        status = show(&snapshot, settings);
+        if (status == EX_OSERR) {
+            break;
+        }
+    }
+    snapshot_free(&snapshot);
+    return status;
+}
+
+static int run(const struct settings *settings) {
+    struct source source;
+    int result = source_open(&source, settings->name, settings->directory);
+    int status;
+
+    if (result != SLOTSHARE_OK) {
+        status = exit_tell(program, result, source.error);
+    } else if (!settings->once && !settings->json && isatty(STDIN_FILENO) &&
+               isatty(STDOUT_FILENO)) {
+        status = screen_run(&source, settings);
+    } else {
+        status = print_run(&source, settings);
+    }
+    source_close(&source);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct settings settings = {0};
+
+    (void)setlocale(LC_ALL, "");
+    (void)setlocale(LC_NUMERIC, "C"); /* numbers on the command line and in JSON have a '.' */
+    int first = options_parse(program, &option_table, argc, argv, &settings);
+    if (first == OPTIONS_HELP) {
+        return help();
+    }
+    if (first == OPTIONS_WRONG) {
+        return EX_USAGE;
+    }
+    if (settings.version) {
+        printf("shmstat %s (libslotshare %s)\n", SLOTSHARE_VERSION, slotshare_version());
+        return exit_flush(program, EX_OK);
+    }
+    if (first < argc) {
+        fprintf(stderr, "shmstat: takes no operand: '%s'; see 'shmstat --help'\n", argv[first]);
+        return EX_USAGE;
+    }
+    if (settings.once && settings.count > 1) {
+        fprintf(stderr, "shmstat: --once and --count exclude each other\n");
+        return EX_USAGE;
+    }
+    return run(&settings);
+}

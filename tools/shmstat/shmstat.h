@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOOLS_SHMSTAT_SHMSTAT_H
+#define TOOLS_SHMSTAT_SHMSTAT_H
+/**
+ * The parts of shmstat: three ways to show a snapshot, and the help.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "snapshot.h"
+
+/** What the command line asks for. */
+struct settings {
+    const char *name, *directory; /**< of the segment; NULL: the defaults */
+    const char *counter;          /**< NULL: all */
+    int64_t interval_ms;          /**< 0: not given */
+    int64_t count;                /**< 0: not given */
+    bool once, json, idle, ascii, version;
+};
+
+enum { FORMAT_VERSION = 1 /**< of the JSON; counts up when a field changes its meaning */ };
+
+/** Print a snapshot as text. With `counter` only that counter and who holds it.
+ * @return false: no memory */
+bool text_show(FILE *out, const struct snapshot *snapshot, const char *counter);
+
+/** Print a snapshot as one JSON object on one line. @return false: no memory, or not written */
+bool json_show(FILE *out, const struct snapshot *snapshot);
+
+/** Print the fields of the JSON, for --help. */
+void json_help(FILE *out);
+
+/**
+ * Show the segment live on the terminal, until the user quits, the count is reached, or SIGINT,
+ * SIGTERM or SIGHUP arrives.
+ * @return the exit status
+ */
+int screen_run(struct source *source, const struct settings *settings);
+
+/** Print the keys of the live display, for --help. */
+void screen_help(FILE *out);
+
+#endif
