@@ -45,7 +45,9 @@ static bool read_raw(struct reader *reader) {
         reader->length++;
     }
     if (character == EOF && ferror(reader->file)) {
-        errors_add(reader->errors, 0, "cannot be read: %s", strerror(errno));
+        errors_add(reader->errors, 0,
+                   "cannot be read: %s; name a file that is there and that this user may read",
+                   strerror(errno));
         return false;
     }
     if (character == EOF && reader->length == 0)

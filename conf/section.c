@@ -58,8 +58,9 @@ static void take_apart(const char *text, struct header *header) {
     if (*at == '\0') {
         header->wrong = "the ']' at its end is missing";
     } else if (*at != ']') {
-        header->wrong = header->piece[0].named ? "after the name there may only stand ']'"
-                                               : "names stand in quotes: [host \"mx.example.net\"]";
+        header->wrong = header->piece[header->pieces - 1].named
+                            ? "after the name there may only stand ']'"
+                            : "names stand in quotes: [host \"mx.example.net\"]";
     } else {
         at = skip(at + 1);
         if (*at != '\0' && *at != ';' && *at != '#')
@@ -70,7 +71,7 @@ static void take_apart(const char *text, struct header *header) {
 void parse_bad_name(struct parse *parse, uint32_t line, const char *what, const char *name,
                     size_t max) {
     if (*name == '\0')
-        errors_add(&parse->errors, line, "the %s has no name: write one between the quotes", what);
+        errors_add(&parse->errors, line, "the %s has no name: write one", what);
     else if (strlen(name) > max)
         errors_add(&parse->errors, line, "the name of the %s is longer than %zu characters: \"%s\"",
                    what, max, name);

@@ -58,6 +58,11 @@ void support_errors(const char *text, const char *expected) {
     support_errors_in(text, strlen(text), expected);
 }
 
+void support_wrong(const struct support_wrong *wrong, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        support_errors(wrong[i].text, wrong[i].errors);
+}
+
 struct ruleset support_rules(const char *text) {
     struct conf *conf = support_conf(text);
     void *base = NULL;

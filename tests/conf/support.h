@@ -24,6 +24,13 @@ struct conf *support_conf(const char *text);
 void support_errors(const char *text, const char *expected);
 void support_errors_in(const char *text, size_t length, const char *expected);
 
+/** A text that must have these errors and no others, as support_errors() takes them. */
+struct support_wrong {
+    const char *text, *errors;
+};
+void support_wrong(const struct support_wrong *wrong, size_t count);
+#define SUPPORT_WRONG(rows) support_wrong(rows, sizeof(rows) / sizeof *(rows))
+
 /** Compile a text that must have no errors. free() ruleset.base. */
 struct ruleset support_rules(const char *text);
 
