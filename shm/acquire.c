@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The public calls that take slots and give them back. */
 #include <string.h>
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define SLOTSHARE_KNOWS_THREADS 1
+#else
+#define SLOTSHARE_KNOWS_THREADS 0
+#endif
 
 #include "handle.h"
 #include "resolve.h"
@@ -81,32 +87,32 @@ static int take_once(slotshare *handle, struct thread *self, slotshare_counter c
     return SLOTSHARE_OK;
 }
 
-static int check_counter(const slotshare *handle, slotshare_counter counter) {
+/* acquire: shares that were set up before the gate opened for this rule set are seen with it */
+static bool gate_open(const slotshare *handle, slotshare_counter counter) {
+    return counter.rules ==
+               atomic_load_explicit(&handle->segment.header->gate, memory_order_acquire) &&
+           counter.index < handle->segment.counter_count;
+}
+
+static int gate_reason(const slotshare *handle, slotshare_counter counter) {
     if (closed(handle)) {
         return SLOTSHARE_EGONE;
     }
-    if (counter.index >= handle->segment.counter_count) {
-        return SLOTSHARE_EINVAL;
-    }
-    return counter.rules ==
-                   atomic_load_explicit(&handle->segment.header->rules, memory_order_relaxed)
-               ? SLOTSHARE_OK
-               : SLOTSHARE_ESTALE;
+    return counter.index < handle->segment.counter_count ? SLOTSHARE_ESTALE : SLOTSHARE_EINVAL;
 }
 
 /* A try and, when it is refused, one more if the dead made room. wait: the caller will count a
  * refusal only once for its whole wait. */
 static int take(slotshare *handle, struct thread *self, slotshare_counter counter,
                 slotshare_slot *out) {
-    int result = check_counter(handle, counter);
-    if (result != SLOTSHARE_OK) {
-        return result;
+    if (!gate_open(handle, counter)) {
+        return gate_reason(handle, counter);
     }
     uint32_t slot = handle_slot(handle, self);
     if (slot == UINT32_MAX) {
         return handle_reap(handle, 0) > 0 ? take(handle, self, counter, out) : SLOTSHARE_ESLOTS;
     }
-    result = take_once(handle, self, counter, slot, out);
+    int result = take_once(handle, self, counter, slot, out);
     if (result == SLOTSHARE_FULL && healed(handle)) {
         result = take_once(handle, self, counter, slot, out);
     }
@@ -249,6 +255,15 @@ static bool is_own(const slotshare *handle, uint64_t record) {
            state;
 }
 
+/* The C library knows whether this process has ever had a second thread. */
+static bool only_thread(void) {
+#if SLOTSHARE_KNOWS_THREADS
+    return __libc_single_threaded != 0;
+#else
+    return false;
+#endif
+}
+
 int slotshare_release(slotshare *handle, slotshare_slot slot) {
     struct thread *self;
     if (!handle) {
@@ -262,10 +277,10 @@ int slotshare_release(slotshare *handle, slotshare_slot slot) {
         return SLOTSHARE_ESTALE;
     }
     struct counter *counter;
-    result = slot_give(&handle->segment, self->owner, (uint32_t)slot.record, slot.tag, &counter);
+    result = slot_give(&handle->segment, self->owner, (uint32_t)slot.record, slot.tag,
+                       only_thread(), &counter);
     if (result == SLOTSHARE_OK) {
         handle_slot_free(handle, self, (uint32_t)slot.record);
-        atomic_store_explicit(&counter->last_used, clock_coarse(), memory_order_relaxed);
         wait_wake_one(counter);
     }
     return result;

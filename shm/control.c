@@ -67,7 +67,7 @@ static int replace(struct control *control, const struct conf *conf, const char 
         }
         return SLOTSHARE_EBUSY;
     }
-    atomic_store_explicit(&old->header->closed, 1, memory_order_release);
+    segment_close_gate(old);
     (void)unlink(old->path);
     close(fd);
     slotshare_close(control->handle);
@@ -189,9 +189,8 @@ bool control_still_there(struct control *control) {
     if (segment_still_there(segment)) {
         return true;
     }
-    /* release: whoever sees it closed takes nothing more; those who wait are woken to see it */
-    atomic_store_explicit(&segment->header->closed, 1, memory_order_release);
-    wake_everybody(segment);
+    segment_close_gate(segment);
+    wake_everybody(segment); /* to see it */
     return false;
 }
 

@@ -47,6 +47,7 @@ static int fill_header(struct header *header, const struct segment *segment,
     atomic_init(&header->session_end, conf->clustered ? 0 : UINT64_MAX);
     atomic_init(&header->coordinator, -1);
     atomic_init(&header->rules, 1);
+    atomic_init(&header->gate, 1);
     return 0;
 }
 

@@ -29,6 +29,7 @@ struct thread {
 
 struct slotshare {
     struct segment segment;
+    uint64_t serial; /* random: tells handles apart that had the same address */
     enum owner_kind kind;
     pthread_mutex_t mutex; /* attaching, threads, chunks, reaping: never on a hot path */
     pthread_key_t key;     /* -> struct thread */
@@ -51,10 +52,19 @@ void handle_detach(slotshare *handle);
 /** The calling thread's own. @return SLOTSHARE_OK, SLOTSHARE_EOWNERS, SLOTSHARE_ESYSTEM. */
 int handle_thread_slow(slotshare *handle, struct thread **out);
 
+/** The handle that a thread used last, and what it has there: one look instead of a call. Private
+ * to the thread, and only ever believed for the very handle that it names. */
+struct thread_cache {
+    uint64_t serial;
+    struct thread *thread;
+};
+extern _Thread_local struct thread_cache handle_cache __attribute__((tls_model("initial-exec")));
+
 static inline int handle_thread(slotshare *handle, struct thread **out) {
-    struct thread *self = pthread_getspecific(handle->key);
-    /* relaxed: only fork changes it, and the child has one thread */
-    if (self && self->epoch == atomic_load_explicit(&handle->epoch, memory_order_relaxed)) {
+    struct thread *self = handle_cache.thread;
+    /* relaxed: only fork changes the epoch, and the child has one thread */
+    if (handle_cache.serial == handle->serial &&
+        self->epoch == atomic_load_explicit(&handle->epoch, memory_order_relaxed)) {
         *out = self;
         return SLOTSHARE_OK;
     }

@@ -199,7 +199,7 @@ struct counter {
     _Atomic uint64_t takes, refusals;
     _Atomic uint32_t peak;
     _Atomic uint32_t use;
-    _Atomic uint64_t last_used; /* CLOCK_MONOTONIC_COARSE, ms: when a slot was last given back */
+    _Atomic uint64_t swept; /* takes, when retirement last came by: the same again means idle */
     /* Line 2: what is set when the counter is made, and what the bridge keeps with it. */
     alignas(CACHE_LINE) _Atomic uint64_t hash; /* keyed, of the name */
     _Atomic uint64_t rules;                    /* rule set generation of the limit */
@@ -246,6 +246,7 @@ struct header {
 
     /* Read on each take, written rarely. */
     alignas(CACHE_LINE) _Atomic uint64_t rules; /* generation; its lowest bit picks the rule set */
+    _Atomic uint64_t gate; /* the same while takes are admitted; 0 once the segment is closed */
     _Atomic uint64_t session_end; /* CLOCK_BOOTTIME, ms; 0: none; UINT64_MAX: no deadline */
     _Atomic uint32_t closed;      /* the file was removed: admit nothing */
     _Atomic uint32_t clustered;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "handle.h"
@@ -75,7 +76,11 @@ static int check_rules(struct segment *segment, const struct error_text *error) 
 }
 
 static int start_handle(slotshare *handle, const struct error_text *error) {
-    int why = pthread_mutex_init(&handle->mutex, NULL);
+    int why = getrandom(&handle->serial, sizeof handle->serial, 0) < 0 ? errno : 0;
+    handle->serial |= 1; /* never 0, which an empty cache has */
+    if (why == 0) {
+        why = pthread_mutex_init(&handle->mutex, NULL);
+    }
     if (why == 0) {
         why = pthread_key_create(&handle->key, handle_thread_exit);
     }

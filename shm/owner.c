@@ -9,6 +9,8 @@
 #include "handle.h"
 #include "lock.h"
 
+_Thread_local struct thread_cache handle_cache;
+
 static void describe(struct owner *owner) {
     /* relaxed: for people */
     char command[16] = {0};
@@ -187,13 +189,21 @@ int handle_thread_slow(slotshare *handle, struct thread **out) {
     if (handle->segment.read_only) {
         return SLOTSHARE_EREADONLY;
     }
-    pthread_mutex_lock(&handle->mutex);
-    int result = bind_thread(handle, out);
-    pthread_mutex_unlock(&handle->mutex);
-    if (result == SLOTSHARE_EOWNERS && handle_reap(handle, 0) > 0) {
-        return handle_thread_slow(handle, out); /* the dead have made room */
+    struct thread *self = pthread_getspecific(handle->key);
+    if (!self || self->epoch != atomic_load_explicit(&handle->epoch, memory_order_relaxed)) {
+        pthread_mutex_lock(&handle->mutex);
+        int result = bind_thread(handle, &self);
+        pthread_mutex_unlock(&handle->mutex);
+        if (result == SLOTSHARE_EOWNERS && handle_reap(handle, 0) > 0) {
+            return handle_thread_slow(handle, out); /* the dead have made room */
+        }
+        if (result != SLOTSHARE_OK) {
+            return result;
+        }
     }
-    return result;
+    handle_cache = (struct thread_cache){.serial = handle->serial, .thread = self};
+    *out = self;
+    return SLOTSHARE_OK;
 }
 
 void handle_thread_exit(void *arg) {

@@ -31,7 +31,7 @@ static uint32_t drain_chunk(const struct segment *segment, uint32_t leader, uint
         uint64_t word = atomic_load_explicit(&segment->slots[index].word, memory_order_acquire);
         struct counter *counter;
         if (slot_state(word) == SLOT_HELD &&
-            slot_give(segment, leader, index, word, &counter) == SLOTSHARE_OK) {
+            slot_give(segment, leader, index, word, true, &counter) == SLOTSHARE_OK) {
             given++;
             wait_wake_one(counter);
         }

@@ -192,6 +192,12 @@ void segment_unmap(struct segment *segment) {
     segment->header = NULL;
 }
 
+void segment_close_gate(const struct segment *segment) {
+    /* release: whoever finds the gate shut sees why */
+    atomic_store_explicit(&segment->header->closed, 1, memory_order_relaxed);
+    atomic_store_explicit(&segment->header->gate, 0, memory_order_release);
+}
+
 bool segment_still_there(const struct segment *segment) {
     struct stat status;
     return stat(segment->path, &status) == 0 && status.st_dev == segment->device &&

@@ -62,6 +62,9 @@ bool segment_from_other_boot(const struct segment *segment);
 /** The file at the path is still the one that is mapped. */
 bool segment_still_there(const struct segment *segment);
 
+/** Admit nothing any more: the file is gone, or will be. */
+void segment_close_gate(const struct segment *segment);
+
 void segment_unmap(struct segment *segment);
 
 /** The rule set in force; *generation says which. */

@@ -105,7 +105,7 @@ int slot_take(const struct segment *segment, uint32_t me, struct counter *counte
     /* The clock was read before the CAS, and this thread may have slept in between. */
     if (admit == ADMIT_WHILE_SESSION && !session(arg)) {
         struct counter *same;
-        int given = slot_give(segment, me, slot, *tag, &same);
+        int given = slot_give(segment, me, slot, *tag, true, &same);
         return given == SLOTSHARE_OK ? SLOTSHARE_FULL : given;
     }
     return SLOTSHARE_OK;
@@ -138,19 +138,27 @@ static int finish_give(const struct segment *segment, uint32_t me, uint32_t seq,
     return down ? SLOTSHARE_OK : SLOTSHARE_EDAMAGED;
 }
 
-int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
+static bool claim_give(struct slot *record, uint64_t held, uint64_t giving, bool alone) {
+    if (alone) {
+        /* release: recovery sees the announcement that this names */
+        atomic_store_explicit(&record->word, giving, memory_order_release);
+        return true;
+    }
+    /* acq_rel: the winner sees the counter index that the take stored before HELD */
+    return atomic_compare_exchange_strong_explicit(&record->word, &held, giving,
+                                                   memory_order_acq_rel, memory_order_relaxed);
+}
+
+int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag, bool alone,
               struct counter **counter) {
     struct owner *self = &segment->owners[me];
     struct slot *record = slot_at(segment, slot);
     if (!record || slot_state(tag) != SLOT_HELD ||
-        atomic_load_explicit(&record->word, memory_order_relaxed) != tag) {
+        atomic_load_explicit(&record->word, memory_order_acquire) != tag) {
         return SLOTSHARE_ESTALE;
     }
     uint32_t seq = announce_start(self, slot, ANNOUNCE_GIVE);
-    /* acq_rel: the winner sees the counter index that the take stored before HELD */
-    if (!atomic_compare_exchange_strong_explicit(&record->word, &tag,
-                                                 slot_make(me, seq, SLOT_GIVING),
-                                                 memory_order_acq_rel, memory_order_relaxed)) {
+    if (!claim_give(record, tag, slot_make(me, seq, SLOT_GIVING), alone)) {
         announce_end(self, seq);
         return SLOTSHARE_ESTALE;
     }

@@ -20,7 +20,8 @@
  *     learns of the slot; so nobody can give it back while the announcement still says TAKE.
  *  3. A give-back first moves the slot from HELD to GIVING {owner, seq} by compare-and-swap: of two
  *     that give back the same slot one wins, and whichever thread of the process does it, the
- *     slot names the announcement that tells how far it came.
+ *     slot names the announcement that tells how far it came. A process with one thread, and a
+ *     reaper, have no rival and need no compare-and-swap for it.
  *  4. Recovery reads the counter's word first and the announcement's ack second. In the other
  *     order a helper could set ack and overwrite the tag in between, and the operation would be
  *     taken for one that never happened.
@@ -63,10 +64,11 @@ int slot_take(const struct segment *segment, uint32_t me, struct counter *counte
  * Give back: the slot becomes free and its counter's count goes down by one.
  *
  * @param tag       as slot_take() gave it
+ * @param alone     no other thread of the slot's process can be giving it back now
  * @param counter   the counter, for waking and statistics (on SLOTSHARE_OK)
  * @return SLOTSHARE_OK; SLOTSHARE_ESTALE: not held under this tag; SLOTSHARE_EDAMAGED.
  */
-int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
+int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag, bool alone,
               struct counter **counter);
 
 /** Replace the tag of a counter, leaving its count: what was decided on an older word fails now.
