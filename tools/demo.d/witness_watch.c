@@ -48,7 +48,7 @@ void watch_count(struct witness *witness) {
             continue;
         }
         for (unsigned i = 0; i < witness->watches; i++)
-            witness->watch[i].now += new->seen[b].watch >> i & 1;
+            witness->watch[i].now += (unsigned)(new->seen[b].watch >> i & 1);
         a++;
         b++;
     }
