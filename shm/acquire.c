@@ -10,11 +10,14 @@
 
 #include "handle.h"
 #include "resolve.h"
+#include "retire.h"
 #include "slot.h"
 #include "wait.h"
 
 enum {
     REAP_EVERY_MS = 100,
+    SWEEP_VISITS = 64, /* entries looked at with each insertion when the table fills up */
+    SWEEP_FULL = 8192, /* and when it is full */
     CLOCK_STEP_MS = 4, /* how far the coarse clock moves on before the true one is read again */
 };
 
@@ -186,6 +189,28 @@ int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter, slot
     return slotshare_counter_acquire_wait(handle, counter, slot, 0);
 }
 
+/* A name that is new. The table makes room for it, if there are counters that nobody uses. */
+static int insert(slotshare *handle, struct thread *self, const struct ruleset_match *match,
+                  slotshare_counter *counter) {
+    const struct segment *segment = &handle->segment;
+    struct counter_setup setup;
+    int result = resolve_setup(segment, match, counter->rules, &setup);
+    if (result != SLOTSHARE_OK) {
+        return result;
+    }
+    /* Enough that the last eighth of the table is not filled before the hand has gone round. */
+    if (retire_wanted(segment)) {
+        (void)retire_pass(handle, self->owner, SWEEP_VISITS);
+    }
+    result = counter_insert(segment, self->owner, match->counter, match->length, &setup,
+                            &counter->index, &counter->generation);
+    if (result == SLOTSHARE_ECOUNTERS && retire_pass(handle, self->owner, SWEEP_FULL) > 0) {
+        result = counter_insert(segment, self->owner, match->counter, match->length, &setup,
+                                &counter->index, &counter->generation);
+    }
+    return result;
+}
+
 int slotshare_counter_find(slotshare *handle, const struct slotshare_connection *connection,
                            slotshare_counter *counter) {
     struct thread *self;
@@ -209,12 +234,7 @@ int slotshare_counter_find(slotshare *handle, const struct slotshare_connection 
     if (result != SLOTSHARE_FULL) {
         return result;
     }
-    struct counter_setup setup;
-    result = resolve_setup(&handle->segment, &match, counter->rules, &setup);
-    return result != SLOTSHARE_OK
-               ? result
-               : counter_insert(&handle->segment, self->owner, match.counter, match.length, &setup,
-                                &counter->index, &counter->generation);
+    return insert(handle, self, &match, counter);
 }
 
 int slotshare_acquire_wait(slotshare *handle, const struct slotshare_connection *connection,

@@ -8,6 +8,7 @@
 
 #include "control_private.h"
 #include "lock.h"
+#include "retire.h"
 #include "slot.h"
 #include "wait.h"
 
@@ -75,11 +76,13 @@ static int replace(struct control *control, const struct conf *conf, const char 
     return handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, error);
 }
 
-/* A predecessor may have died between storing a share and making takes notice it. */
+/* A predecessor may have died between storing a share and making takes notice it; and what it had
+ * pinned it knows no longer. */
 static void apply_again(struct control *control) {
     const struct segment *segment = &control->handle->segment;
     for (uint32_t i = 0; i < segment->counter_count; i++) {
         struct counter *counter = &segment->counters[i];
+        atomic_store_explicit(&counter->pinned, 0, memory_order_relaxed);
         if (atomic_load_explicit(&counter->record, memory_order_relaxed) && view_live(counter)) {
             (void)slot_touch(segment, control->me, counter);
         }
@@ -243,6 +246,13 @@ void control_doorbell_ring(struct control *control) {
 
 uint32_t control_reap(struct control *control) {
     return handle_reap(control->handle, 50);
+}
+
+uint32_t control_retire(struct control *control) {
+    enum { VISITS = 4096 };
+    return retire_wanted(&control->handle->segment)
+               ? retire_pass(control->handle, control->me, VISITS)
+               : 0;
 }
 
 void control_member_heard(struct control *control, uint32_t i, uint64_t heard) {

@@ -93,6 +93,14 @@ struct control_counter {
  */
 int control_counter_find(struct control *control, const char *name, uint32_t *index);
 
+/**
+ * Keep the counter in the table (true) while the bridge knows it by its index; let it go (false).
+ * An index is only good for what follows while it is pinned; control_open() lets all go.
+ * @return false: it is no longer the counter of this name; nothing is pinned.
+ */
+bool control_pin(struct control *control, uint32_t index, const char *name);
+void control_unpin(struct control *control, uint32_t index);
+
 /** Read a counter. wants counts the refusals of the last second by their growth between calls,
  * so call it at least twice a second for a counter that matters. @return SLOTSHARE_OK or
  * SLOTSHARE_EINVAL (no such counter now). */
@@ -130,6 +138,10 @@ void control_doorbell_ring(struct control *control);
 /** Give back what dead owners held. Cheap when none is dead: call it every 100 ms.
  * @return slots given back. */
 uint32_t control_reap(struct control *control);
+
+/** Retire counters that nobody uses, when the table fills up. Call it now and then.
+ * @return entries that came free. */
+uint32_t control_retire(struct control *control);
 
 /** Tell observers about member i (the order of the rule set). heard: control_now()'s clock. */
 void control_member_heard(struct control *control, uint32_t i, uint64_t heard);

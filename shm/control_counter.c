@@ -30,6 +30,30 @@ int control_counter_find(struct control *control, const char *name, uint32_t *in
                           &generation);
 }
 
+bool control_pin(struct control *control, uint32_t index, const char *name) {
+    const struct segment *segment = &control->handle->segment;
+    struct counter *counter = counter_at(segment, index);
+    if (!counter) {
+        return false;
+    }
+    /* seq_cst: pinned first, looked at second; retire.c does it the other way round */
+    atomic_store_explicit(&counter->pinned, 1, memory_order_seq_cst);
+    uint64_t word = atomic_load_explicit(&counter->word, memory_order_seq_cst);
+    if (word_count(word) == COUNT_RETIRED || !view_live(counter) ||
+        counter_name(segment, index, control->name) < 0 || strcmp(control->name, name) != 0) {
+        control_unpin(control, index);
+        return false;
+    }
+    return true;
+}
+
+void control_unpin(struct control *control, uint32_t index) {
+    struct counter *counter = counter_at(&control->handle->segment, index);
+    if (counter) {
+        atomic_store_explicit(&counter->pinned, 0, memory_order_release);
+    }
+}
+
 /* Who waits for what, over all owners, not more often than is of use. */
 static void count_waiting(struct control *control, uint64_t now) {
     const struct segment *segment = &control->handle->segment;

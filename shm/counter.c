@@ -158,6 +158,7 @@ static void fill(struct counter *counter, const struct words *name,
                           memory_order_relaxed);
     atomic_store_explicit(&counter->cluster_in_use, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->contended, 0, memory_order_relaxed);
+    atomic_store_explicit(&counter->pinned, 0, memory_order_relaxed);
     store_words(counter->name, name->word, name->count < NAME_INLINE ? name->count : NAME_INLINE);
 }
 
@@ -320,6 +321,32 @@ bool counter_unlink(const struct segment *segment, uint32_t index) {
         }
     }
     return false; /* a circle: damaged */
+}
+
+void counter_free_parts(const struct segment *segment, uint32_t index) {
+    struct counter *counter = &segment->counters[index];
+    uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
+    /* The parts were made under the odd generation before the even one that has just ended. */
+    uint64_t parent = (uint64_t)(generation - 2) << 32 | (index + 1);
+    uint32_t parts[NAME_PARTS_MAX];
+    uint32_t count = 0;
+    uint32_t next = atomic_load_explicit(&counter->part, memory_order_relaxed);
+    while (count < NAME_PARTS_MAX && next != NONE) {
+        const struct counter *part = counter_at(segment, next - 1);
+        if (!part || atomic_load_explicit(&part->cap, memory_order_relaxed) != parent) {
+            break; /* freed by a predecessor who died, and another's by now */
+        }
+        parts[count++] = next;
+        next = atomic_load_explicit(&entry_part(segment, next)->next, memory_order_relaxed);
+    }
+    while (count-- > 0) { /* the last one first: the links to it stay until it is free */
+        uint32_t use = use_make(0, ENTRY_PART);
+        if (atomic_compare_exchange_strong_explicit(&segment->counters[parts[count] - 1].use, &use,
+                                                    use_make(0, ENTRY_FREE), memory_order_acq_rel,
+                                                    memory_order_relaxed)) {
+            atomic_fetch_sub_explicit(&segment->header->counters_used, 1, memory_order_relaxed);
+        }
+    }
 }
 
 void counter_recover(const struct segment *segment, uint32_t victim) {

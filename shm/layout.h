@@ -210,7 +210,7 @@ struct counter {
     _Atomic uint32_t line;
     _Atomic uint32_t scope_length; /* {scope:16, name length:16} */
     _Atomic int32_t cluster_in_use;
-    _Atomic uint32_t contended;
+    _Atomic uint32_t contended, pinned; /* the bridge knows it: not to be retired */
     /* Line 3: the name. */
     alignas(CACHE_LINE) _Atomic uint32_t part; /* entry that holds more of the name (index + 1) */
     _Atomic uint32_t name[NAME_INLINE];        /* text, the last word padded with zeros */

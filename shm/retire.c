@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "retire.h"
+
+#include <unistd.h>
+
+#include "counter.h"
+#include "entry.h"
+#include "lock.h"
+#include "slot.h"
+#include "view.h"
+
+/* An entry leaves the table in steps, each of which a successor can repeat:
+ *
+ *  1. `retiring` names it;
+ *  2. its word goes from count 0 to COUNT_RETIRED: no take succeeds any more, and none that read
+ *     the word before can, because its compare-and-swap fails;
+ *  3. its generation becomes odd: handles and look-ups let go of it;
+ *  4. it is unlinked from its chain, and the chain's version is raised;
+ *  5. its parts and then the entry itself become free; `retiring` is cleared.
+ *
+ * After 5 the entry may be claimed anew, so what a successor finds decides whether there is still
+ * something to do: only an entry that is LIVE and COUNT_RETIRED is one that a predecessor left. */
+static void finish(const struct segment *segment, uint32_t index) {
+    struct counter *counter = &segment->counters[index];
+    uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
+    if (generation % 2 == 0) {
+        /* release: whoever finds the entry recycled finds the generation moved on as well */
+        atomic_store_explicit(&counter->generation, generation + 1, memory_order_release);
+    }
+    if (!counter_unlink(segment, index)) {
+        return; /* a damaged chain: the entry stays retired, and is not used again */
+    }
+    counter_free_parts(segment, index);
+    atomic_store_explicit(&counter->use, use_make(0, ENTRY_FREE), memory_order_release);
+    atomic_fetch_sub_explicit(&segment->header->counters_used, 1, memory_order_relaxed);
+}
+
+static bool is_retired(const struct counter *counter) {
+    return use_kind(atomic_load_explicit(&counter->use, memory_order_acquire)) == ENTRY_LIVE &&
+           word_count(atomic_load_explicit(&counter->word, memory_order_acquire)) == COUNT_RETIRED;
+}
+
+static void resume(const struct segment *segment) {
+    uint32_t left = atomic_load_explicit(&segment->header->retiring, memory_order_acquire);
+    struct counter *counter = left == NONE ? NULL : counter_at(segment, left - 1);
+    if (counter && is_retired(counter)) {
+        finish(segment, left - 1);
+    }
+    atomic_store_explicit(&segment->header->retiring, NONE, memory_order_release);
+}
+
+static bool is_kept(const struct counter *counter) {
+    /* seq_cst: the bridge pins first and looks at the word second; here it is the other way round,
+     * so one of the two sees the other */
+    return atomic_load_explicit(&counter->pinned, memory_order_seq_cst) != 0;
+}
+
+static bool is_idle(struct counter *counter) {
+    uint64_t takes = atomic_load_explicit(&counter->takes, memory_order_relaxed);
+    uint64_t refusals = atomic_load_explicit(&counter->refusals, memory_order_relaxed);
+    uint64_t sum = takes + refusals;
+    bool same = atomic_exchange_explicit(&counter->swept, sum, memory_order_relaxed) == sum;
+    return same && view_in_use(counter) == 0 && !is_kept(counter) &&
+           !atomic_load_explicit(&counter->record, memory_order_relaxed);
+}
+
+static bool retire_one(const struct segment *segment, uint32_t me, uint32_t index) {
+    struct counter *counter = &segment->counters[index];
+    if (use_kind(atomic_load_explicit(&counter->use, memory_order_acquire)) != ENTRY_LIVE ||
+        !is_idle(counter)) {
+        return false;
+    }
+    atomic_store_explicit(&segment->header->retiring, index + 1, memory_order_release);
+    bool turned = slot_turn(segment, me, counter, 0, COUNT_RETIRED);
+    if (turned && is_kept(counter)) {
+        (void)slot_turn(segment, me, counter, COUNT_RETIRED, 0);
+        turned = false;
+    }
+    if (turned) {
+        finish(segment, index);
+    }
+    atomic_store_explicit(&segment->header->retiring, NONE, memory_order_release);
+    return turned;
+}
+
+uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {
+    const struct segment *segment = &handle->segment;
+    if (pthread_mutex_trylock(&handle->mutex) != 0) {
+        return 0;
+    }
+    uint32_t retired = 0;
+    int fd = lock_file_open(segment->lock_path, false);
+    if (fd >= 0 && lock_take(fd, LOCK_RETIRE) == 0) {
+        resume(segment);
+        uint32_t at = atomic_load_explicit(&segment->header->sweep, memory_order_relaxed);
+        for (uint32_t i = 0; i < visits; i++) {
+            retired += retire_one(segment, me, (at + i) % segment->counter_count);
+        }
+        atomic_store_explicit(&segment->header->sweep, (at + visits) % segment->counter_count,
+                              memory_order_relaxed);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    pthread_mutex_unlock(&handle->mutex);
+    return retired;
+}
+
+bool retire_wanted(const struct segment *segment) {
+    uint32_t used = atomic_load_explicit(&segment->header->counters_used, memory_order_relaxed);
+    return used > segment->counter_count - segment->counter_count / 8;
+}
