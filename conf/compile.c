@@ -64,7 +64,7 @@ static void add_rules(struct writer *writer, const struct conf *conf) {
             .scope = scope,
             .parts = limit->parts,
         };
-        writer->header->in_scope[scope]++;
+        writer->header->scopes |= 1u << scope;
         add_cell(writer, i, rule->key);
     }
 }

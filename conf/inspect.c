@@ -101,12 +101,12 @@ static bool reachable(const struct view *view, uint32_t index, uint64_t key) {
 }
 
 static bool check_rule(const struct view *view, uint32_t index) {
-    static const unsigned char named[LAYOUT_SCOPES] = {0, 3, 2, 3,
-                                                       1, 2, 0}; /* 1: binding, 2: name */
+    /* by scope, what its rules name: 1: a binding, 2: a domain or host */
+    static const unsigned char named[] = {0, 3, 2, 3, 1, 2, 0};
     const struct layout_rule *rule = &view->rule[index];
     const uint32_t scope = rule->scope;
-    if (scope < 1 || scope >= LAYOUT_SCOPES || rule->limit < -1 || rule->limit > CONF_LIMIT_MAX ||
-        rule->parts == 0 || rule->parts > 7)
+    if (scope < 1 || scope > SLOTSHARE_SCOPE_GLOBAL || rule->limit < -1 ||
+        rule->limit > CONF_LIMIT_MAX || rule->parts == 0 || rule->parts > 7)
         return false;
     bool ok = true;
     const uint64_t binding = check_name(view, &rule->binding, true, &ok);
@@ -117,16 +117,16 @@ static bool check_rule(const struct view *view, uint32_t index) {
 }
 
 static bool check_rules(const struct view *view) {
-    uint32_t in_scope[LAYOUT_SCOPES + 1] = {0};
+    uint32_t scopes = 0;
     uint32_t used = 0;
     for (uint32_t i = 0; i < view->rules; i++) {
         if (!check_rule(view, i))
             return false;
-        in_scope[view->rule[i].scope]++;
+        scopes |= 1u << view->rule[i].scope;
     }
     for (uint32_t i = 0; i < view->cells; i++)
         used += view->cell[i] != 0 ? 1 : 0;
-    return used == view->rules && memcmp(in_scope, view->header->in_scope, sizeof in_scope) == 0;
+    return used == view->rules && scopes == view->header->scopes;
 }
 
 static bool check_members(const struct view *view) {

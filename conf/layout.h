@@ -20,7 +20,7 @@
 #include "ruleset.h"
 
 #define LAYOUT_MAGIC UINT64_C(0x31454c5552544f4c) /* "LOTRULE1" */
-enum { LAYOUT_VERSION = 1, LAYOUT_SCOPES = 7 };
+enum { LAYOUT_VERSION = 1 };
 
 struct layout_string {
     uint32_t offset, length;
@@ -34,7 +34,8 @@ struct layout_header {
     uint32_t rules, cells, members, strings; /* how many; strings: bytes */
     uint32_t probes;                         /* no rule is further than this from its cell */
     uint32_t clustered, self, reserve_percent;
-    uint32_t in_scope[LAYOUT_SCOPES + 1]; /* rules of each scope */
+    uint32_t scopes; /* bit s: there are rules of scope s */
+    uint32_t spare;
     struct layout_string file, node;
 };
 static_assert(sizeof(struct layout_header) % 8 == 0, "the parts are aligned to 8");
@@ -55,9 +56,10 @@ struct layout_member {
 };
 static_assert(sizeof(struct layout_member) == 32, "no padding");
 
-/** The key of a rule: its scope and the hashes of its names (hash_name(); 0: has none). */
+/** The key of a rule: its scope and the hashes of its names (hash_name(); 0: has none). These are
+ * well mixed already, so little is left to do. */
 static inline uint64_t layout_key(uint32_t scope, uint64_t binding, uint64_t name) {
-    return hash_pair(binding, name + scope);
+    return (binding ^ (name << 32 | name >> 32)) + scope * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static inline uint64_t layout_tag(uint64_t key) {

@@ -6,31 +6,38 @@
 #include "name.h"
 #include "view.h"
 
-enum { PARTS = 3 };
-
-/* A connection's names in the form that is compared, each hashed once. In the order of the bits
- * of enum conf_part: binding, domain, host. */
+/* A connection's names in the form that is compared, each hashed once: in the order of the bits of
+ * enum conf_part, and an empty one for scopes that name only one thing or none. */
+enum { BINDING, DOMAIN, HOST, PARTS, NONE = PARTS };
 struct name {
     uint64_t hash; /* 0: not known */
     uint32_t length;
     char text[SLOTSHARE_DOMAIN_MAX + 1];
 };
 struct names {
-    struct name part[PARTS];
+    struct name part[PARTS + 1];
     unsigned known; /* enum conf_part bits */
 };
-enum { BINDING, DOMAIN, HOST };
 
-/* What a scope needs to be known, in order of precedence: index 0 is scope 1. */
-static const uint8_t scope_parts[] = {
-    CONF_PART_BINDING | CONF_PART_HOST,
-    CONF_PART_HOST,
-    CONF_PART_BINDING | CONF_PART_DOMAIN,
-    CONF_PART_BINDING,
-    CONF_PART_DOMAIN,
-    0,
+/* What a scope names, by scope. */
+static const struct {
+    uint8_t binding, name; /* places in struct names */
+    uint8_t parts;         /* enum conf_part bits */
+} scope_names[] = {
+    {NONE, NONE, 0},
+    {BINDING, HOST, CONF_PART_BINDING | CONF_PART_HOST},
+    {NONE, HOST, CONF_PART_HOST},
+    {BINDING, DOMAIN, CONF_PART_BINDING | CONF_PART_DOMAIN},
+    {BINDING, NONE, CONF_PART_BINDING},
+    {NONE, DOMAIN, CONF_PART_DOMAIN},
+    {NONE, NONE, 0},
 };
-enum { SCOPES = sizeof scope_parts };
+
+/* The other way round: the scopes (bit s: scope s) that apply when these parts are known. */
+enum { B_H = 2, H = 4, B_D = 8, B = 16, D = 32, G = 64 };
+static const uint8_t applicable[8] = {
+    G, G | B, G | D, G | D | B | B_D, G | H, G | B | H | B_H, G | D | H, G | D | B | B_D | H | B_H,
+};
 
 static bool take(struct names *names, unsigned which, int length) {
     struct name *name = &names->part[which];
@@ -45,6 +52,8 @@ static bool take(struct names *names, unsigned which, int length) {
 static bool names_take(struct names *names, const struct slotshare_connection *connection) {
     struct name *part = names->part;
     names->known = 0;
+    part[NONE].hash = 0;
+    part[NONE].length = 0;
     return take(names, BINDING,
                 name_binding(connection->binding, part[BINDING].text, SLOTSHARE_BINDING_MAX)) &&
            take(names, DOMAIN,
@@ -56,21 +65,15 @@ static bool same(const struct view *view, const struct layout_string *string,
                  const struct name *name) {
     uint32_t length = 0;
     const char *text = view_string(view, string, &length);
-    const uint32_t wanted = name != NULL ? name->length : 0;
-    return text != NULL && length == wanted &&
-           (wanted == 0 || memcmp(text, name->text, wanted) == 0);
+    return text != NULL && length == name->length && memcmp(text, name->text, length) == 0;
 }
 
 /* The rule of a scope for these names. @return NULL: none. */
-static const struct layout_rule *find(const struct view *view, uint32_t scope,
-                                      const struct names *names) {
-    const unsigned parts = scope_parts[scope - 1];
-    const struct name *binding = parts & CONF_PART_BINDING ? &names->part[BINDING] : NULL;
-    const struct name *name = parts & CONF_PART_HOST     ? &names->part[HOST]
-                              : parts & CONF_PART_DOMAIN ? &names->part[DOMAIN]
-                                                         : NULL;
-    const uint64_t key =
-        layout_key(scope, binding != NULL ? binding->hash : 0, name != NULL ? name->hash : 0);
+static inline const struct layout_rule *find(const struct view *view, uint32_t scope,
+                                             const struct names *names) {
+    const struct name *binding = &names->part[scope_names[scope].binding];
+    const struct name *name = &names->part[scope_names[scope].name];
+    const uint64_t key = layout_key(scope, binding->hash, name->hash);
     for (uint32_t probe = 0; probe < view->probes; probe++) {
         const uint64_t cell = load64(&view->cell[((uint32_t)key + probe) & (view->cells - 1)]);
         if (cell == 0)
@@ -86,18 +89,17 @@ static const struct layout_rule *find(const struct view *view, uint32_t scope,
     return NULL;
 }
 
-static bool applies(const struct names *names, uint32_t scope) {
-    return (scope_parts[scope - 1] & ~names->known) == 0;
-}
-
 static int32_t rule_limit(const struct layout_rule *rule) {
     const int32_t limit = __atomic_load_n(&rule->limit, __ATOMIC_RELAXED);
     return limit >= -1 && limit <= CONF_LIMIT_MAX ? limit : 0; /* damaged: closed, not open */
 }
 
+/* The prefixes are copied whole, as one word; what is too much is overwritten. */
 static void counter_name(const struct names *names, unsigned parts, struct ruleset_match *out) {
-    static const char prefix[PARTS][9] = {"binding:", "domain:", "host:"};
-    static const uint8_t prefix_length[PARTS] = {8, 7, 5};
+    static const struct {
+        char text[8];
+        uint32_t length;
+    } prefix[PARTS] = {{"binding:", 8}, {"domain:", 7}, {"host:", 5}};
     char *to = out->counter;
     for (unsigned i = 0; i < PARTS; i++) {
         const struct name *name = &names->part[i];
@@ -105,8 +107,8 @@ static void counter_name(const struct names *names, unsigned parts, struct rules
             continue;
         if (to != out->counter)
             *to++ = ',';
-        memcpy(to, prefix[i], prefix_length[i]);
-        to += prefix_length[i];
+        memcpy(to, prefix[i].text, sizeof prefix[i].text);
+        to += prefix[i].length;
         memcpy(to, name->text, name->length);
         to += name->length;
     }
@@ -127,9 +129,9 @@ static void resolve(const struct view *view, const struct names *names, struct r
     out->limit = SLOTSHARE_UNLIMITED;
     out->line = 0;
     out->parts = CONF_PART_DOMAIN; /* as if [global] said -1 */
-    for (uint32_t scope = 1; scope <= SCOPES; scope++) {
-        if (load32(&view->header->in_scope[scope]) == 0 || !applies(names, scope))
-            continue;
+    unsigned left = load32(&view->header->scopes) & applicable[names->known];
+    for (; left != 0; left &= left - 1) {
+        const uint32_t scope = (uint32_t)__builtin_ctz(left);
         const struct layout_rule *rule = find(view, scope, names);
         if (rule == NULL)
             continue;
@@ -138,7 +140,7 @@ static void resolve(const struct view *view, const struct names *names, struct r
         out->limit = rule_limit(rule);
         out->line = load32(&rule->line);
         out->parts = (uint8_t)(scope < SLOTSHARE_SCOPE_BINDING
-                                   ? scope_parts[scope - 1]
+                                   ? scope_names[scope].parts
                                    : parts & (CONF_PART_BINDING | CONF_PART_DOMAIN));
         break;
     }
@@ -165,10 +167,10 @@ int ruleset_trace(const struct ruleset *rules, const struct slotshare_connection
         return SLOTSHARE_ENAME;
     if (!view_open(rules, &view))
         return SLOTSHARE_EDAMAGED;
-    for (uint32_t scope = 1; scope <= SCOPES; scope++) {
+    for (uint32_t scope = 1; scope <= SLOTSHARE_SCOPE_GLOBAL; scope++) {
         struct ruleset_step *to = &step[scope - 1];
         *to = (struct ruleset_step){.scope = (enum slotshare_scope)scope,
-                                    .applies = applies(&names, scope),
+                                    .applies = (applicable[names.known] & 1u << scope) != 0,
                                     .limit = SLOTSHARE_UNLIMITED};
         const struct layout_rule *rule = to->applies ? find(&view, scope, &names) : NULL;
         if (rule == NULL)

@@ -196,7 +196,7 @@ static void lies_with_a_right_checksum(void **state) {
             header->reserve_percent = 101;
             break;
         case 12:
-            header->in_scope[1] = 0;
+            header->scopes ^= 2;
             break;
         case 13:
             header->node.length = header->strings;
