@@ -36,8 +36,8 @@ extern "C" {
 
 /** What the functions below return. Negative values are errors and have changed nothing. */
 enum slotshare_result {
-    SLOTSHARE_OK = 0,   /**< done */
-    SLOTSHARE_FULL = 1, /**< no slot: the share of this host is in use; ask again later */
+    SLOTSHARE_OK = 0,          /**< done */
+    SLOTSHARE_FULL = 1,        /**< no slot: the share of this host is in use; ask again later */
     SLOTSHARE_EINVAL = -1,     /**< an argument is NULL or out of its range */
     SLOTSHARE_ENAME = -2,      /**< a name is too long or holds a character that names may not */
     SLOTSHARE_ENOSEGMENT = -3, /**< no such segment, and no config file to create it from */
@@ -194,18 +194,18 @@ enum slotshare_scope {
 /** Why a take would succeed or be refused now. */
 struct slotshare_explanation {
     char counter[SLOTSHARE_COUNTER_MAX + 1]; /**< what is counted, e.g. "host:edge.omniti.com" */
-    char source[256];         /**< file:line of the limit; empty when no stanza sets one */
-    char reason[256];         /**< one sentence for people */
+    char source[256];           /**< file:line of the limit; empty when no stanza sets one */
+    char reason[256];           /**< one sentence for people */
     enum slotshare_scope scope; /**< the scope that won */
-    int limit;                /**< of the whole cluster; SLOTSHARE_UNLIMITED: none */
-    int share;                /**< what this host may hold now; SLOTSHARE_UNLIMITED: no limit */
-    int reserve;              /**< the part of it that this host keeps when it is cut off */
-    int in_use;               /**< slots held on this host */
-    int cluster_in_use;       /**< slots held on all hosts, as last heard; this host's own when
-                                   there is no cluster */
-    int clustered;            /**< nonzero: the segment belongs to a cluster */
-    int session;              /**< nonzero: this host has a valid session: its share is in force */
-    int would_admit;          /**< nonzero: a take would succeed now */
+    int limit;                  /**< of the whole cluster; SLOTSHARE_UNLIMITED: none */
+    int share;                  /**< what this host may hold now; SLOTSHARE_UNLIMITED: no limit */
+    int reserve;                /**< the part of it that this host keeps when it is cut off */
+    int in_use;                 /**< slots held on this host */
+    int cluster_in_use;         /**< slots held on all hosts, as last heard; this host's own when
+                                     there is no cluster */
+    int clustered;              /**< nonzero: the segment belongs to a cluster */
+    int session;     /**< nonzero: this host has a valid session: its share is in force */
+    int would_admit; /**< nonzero: a take would succeed now */
 };
 
 /**
