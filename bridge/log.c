@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "log.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const level_name[] = {"error", "warning", "info", "debug"};
+
+bool log_level_parse(const char *name, enum log_level *out) {
+    for (unsigned i = 0; i < sizeof level_name / sizeof *level_name; i++) {
+        if (strcmp(name, level_name[i]) == 0) {
+            *out = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One byte is always left for the newline. */
+static void put(struct log_line *line, const char *text, size_t length) {
+    size_t room = sizeof line->text - 1 - line->length;
+    if (length > room)
+        length = room;
+    memcpy(line->text + line->length, text, length);
+    line->length += length;
+}
+
+static void put_string(struct log_line *line, const char *text) {
+    put(line, text, strlen(text));
+}
+
+static bool is_plain(unsigned char c) {
+    return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
+}
+
+static void put_value(struct log_line *line, const char *value) {
+    bool plain = *value != '\0';
+    for (const char *c = value; *c != '\0'; c++)
+        plain = plain && is_plain((unsigned char)*c);
+    if (plain) {
+        put_string(line, value);
+        return;
+    }
+    put(line, "\"", 1);
+    for (const char *c = value; *c != '\0'; c++) {
+        unsigned char byte = (unsigned char)*c;
+        if (byte == '"' || byte == '\\') {
+            char escaped[2] = {'\\', *c};
+            put(line, escaped, 2);
+        } else if (byte == '\n') {
+            put(line, "\\n", 2);
+        } else if (byte < ' ' || byte == 0x7f) {
+            char escaped[5];
+            (void)snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+            put(line, escaped, 4);
+        } else {
+            put(line, c, 1);
+        }
+    }
+    put(line, "\"", 1);
+}
+
+void log_begin(const struct log *log, struct log_line *line, enum log_level level,
+               const char *event) {
+    line->length = 0;
+    line->log = log != NULL && level <= log->level ? log : NULL;
+    if (line->log == NULL)
+        return;
+    struct timespec now;
+    struct tm utc;
+    char time_text[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t length = strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &utc);
+    put(line, time_text, length);
+    int tail = snprintf(time_text, sizeof time_text, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    put(line, time_text, tail > 0 ? (size_t)tail : 0);
+    log_text(line, "level", level_name[level]);
+    log_text(line, "event", event);
+}
+
+void log_text(struct log_line *line, const char *key, const char *value) {
+    if (line->log == NULL || value == NULL)
+        return;
+    put(line, " ", 1);
+    put_string(line, key);
+    put(line, "=", 1);
+    put_value(line, value);
+}
+
+void log_int(struct log_line *line, const char *key, int64_t value) {
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRId64, value);
+    log_text(line, key, text);
+}
+
+void log_uint(struct log_line *line, const char *key, uint64_t value) {
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    log_text(line, key, text);
+}
+
+void log_end(struct log_line *line) {
+    if (line->log == NULL)
+        return;
+    line->text[line->length] = '\n';
+    /* Nowhere to complain when the log itself cannot be written. */
+    ssize_t written = write(line->log->fd, line->text, line->length + 1);
+    (void)written;
+}
+
+void log_event(const struct log *log, enum log_level level, const char *event, ...) {
+    struct log_line line;
+    log_begin(log, &line, level, event);
+    va_list pairs;
+    va_start(pairs, event);
+    for (const char *key = va_arg(pairs, const char *); key != NULL;
+         key = va_arg(pairs, const char *))
+        log_text(&line, key, va_arg(pairs, const char *));
+    va_end(pairs);
+    log_end(&line);
+}
+
+bool log_rate_ok(struct log_rate *rate, uint64_t now_ms, uint64_t interval_ms,
+                 uint64_t *suppressed) {
+    if (now_ms < rate->next) {
+        rate->suppressed++;
+        return false;
+    }
+    rate->next = now_ms + interval_ms;
+    *suppressed = rate->suppressed;
+    rate->suppressed = 0;
+    return true;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_BRIDGE_LOG_H
+#define SLOTSHARE_BRIDGE_LOG_H
+/**
+ * One line per event: time (ISO 8601, UTC), level, event, then key=value pairs. Values that hold
+ * anything but plain characters are quoted, so that no peer can forge a line. A struct log may be
+ * used by one thread at a time.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+struct log {
+    int fd;                 /**< where lines go, each by one write() */
+    enum log_level level;   /**< lines of higher levels are dropped */
+};
+
+/** @return true and *out when `name` is error, warning, info or debug. */
+bool log_level_parse(const char *name, enum log_level *out);
+
+/** A line being put together. What does not fit in it is cut. */
+struct log_line {
+    const struct log *log; /**< NULL: the level is not wanted, nothing is formatted */
+    size_t length;
+    char text[2048];
+};
+
+void log_begin(const struct log *log, struct log_line *line, enum log_level level,
+               const char *event);
+/** Add key=value. value may be NULL: the pair is left out. */
+void log_text(struct log_line *line, const char *key, const char *value);
+void log_int(struct log_line *line, const char *key, int64_t value);
+void log_uint(struct log_line *line, const char *key, uint64_t value);
+void log_end(struct log_line *line);
+
+/** An event without numbers: pairs of key and value, ended by a NULL key. */
+void log_event(const struct log *log, enum log_level level, const char *event, ...)
+    __attribute__((sentinel));
+
+/** Keeps an event that may come often to one line per interval. All zero to begin with. */
+struct log_rate {
+    uint64_t next;       /**< milliseconds: no line before */
+    uint64_t suppressed; /**< since the last line */
+};
+
+/** @return true when a line may be written now; *suppressed: how many were not since the last. */
+bool log_rate_ok(struct log_rate *rate, uint64_t now_ms, uint64_t interval_ms,
+                 uint64_t *suppressed);
+
+#endif

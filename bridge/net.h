@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_BRIDGE_NET_H
+#define SLOTSHARE_BRIDGE_NET_H
+/**
+ * The network: every member publishes to all, and subscribes to each other member by a socket of
+ * its own. So who published a message is known by the socket that it came from: the dialed
+ * address, and with tls+tcp:// the certificate, which must name the member. Messages may be lost
+ * (slow or cut-off peers cost bounded memory), never doubled or reordered within one connection.
+ *
+ * Connections come and go by themselves. Nothing here blocks, except net_open(), for 3 seconds
+ * at most. Not thread-safe.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../conf/conf.h"
+#include "log.h"
+
+enum {
+    NET_MESSAGE_MAX = 256 * 1024, /**< bytes of one message; a longer one ends the connection */
+    NET_SEND_QUEUE = 64,          /**< messages kept for a slow subscriber, then the oldest goes */
+    NET_RECEIVE_QUEUE = 64,       /**< messages kept for us, then the oldest goes */
+    NET_SILENT_MS = 5000,         /**< a connection that is silent for so long is made anew */
+    NET_RECONNECT_MIN_MS = 50,
+    NET_RECONNECT_MAX_MS = 1000,
+};
+
+struct net;
+
+/**
+ * Listen, and start to connect to every other member of conf. conf and log must outlive *out.
+ * With tls+tcp:// it checks the files by connecting to itself.
+ *
+ * @param error  what was wrong, where, and what to do
+ * @return 0; -1: *out is NULL, error is filled.
+ */
+int net_open(struct net **out, const struct conf *conf, const struct log *log, char *error,
+             size_t error_size);
+void net_close(struct net *net);
+
+/** Readable when connections have changed: call net_tend(). */
+int net_event_fd(const struct net *net);
+
+/** Readable when messages of member i are there; -1 for this node itself. */
+int net_member_fd(const struct net *net, uint32_t i);
+
+/** What came from a member. bytes are valid until the next call on this net. */
+struct net_message {
+    const uint8_t *bytes;
+    size_t size;
+};
+
+/** @return true when *out is a message of member i; false: none is there now. */
+bool net_receive(struct net *net, uint32_t i, uint64_t now_ms, struct net_message *out);
+
+/** Publish to all that are connected. @return 0; -1: too large, or memory is out. */
+int net_publish(struct net *net, const uint8_t *bytes, size_t size);
+
+/** Look after the connections; call it when net_event_fd() is readable and twice a second. Logs
+ * members that came, went, are silent or cannot be reached, and why. */
+void net_tend(struct net *net, uint64_t now_ms);
+
+/** Is there a connection to member i now? False for this node itself. */
+bool net_connected(const struct net *net, uint32_t i);
+
+/** The TCP port that it listens on. */
+uint16_t net_port(const struct net *net);
+
+#endif

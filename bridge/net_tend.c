@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "net_internal.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum {
+    PROBE_FIRST_MS = 2000,      /* without a connection before the reason is looked for */
+    PROBE_EVERY_MS = 15000,
+    SAME_REASON_MS = 300000,    /* between two lines that say the same */
+    FLAP_MS = 1000,             /* between two lines about one member's connection */
+};
+
+static void log_member(const struct net *net, enum log_level level, const char *event,
+                       const struct net_peer *peer, const char *reason, uint64_t suppressed) {
+    struct log_line line;
+    log_begin(net->log, &line, level, event);
+    log_text(&line, "member", peer->member->name);
+    log_text(&line, "url", peer->member->url);
+    log_text(&line, "reason", reason);
+    if (suppressed > 0)
+        log_uint(&line, "suppressed", suppressed);
+    log_end(&line);
+}
+
+/* Tell about a connection that came or went since the last look. */
+static void note_change(struct net *net, struct net_peer *peer, uint32_t pipe, uint64_t now) {
+    uint64_t suppressed = 0;
+    bool came = pipe != 0;
+    peer->known_pipe = pipe;
+    peer->since = now;
+    peer->next_probe = now + PROBE_FIRST_MS;
+    if (came)
+        peer->reason = -1;
+    if (log_rate_ok(came ? &peer->came_rate : &peer->went_rate, now, FLAP_MS, &suppressed))
+        log_member(net, came ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+                   came ? "member_connected" : "member_disconnected", peer, NULL, suppressed);
+}
+
+/* The end of a host says nothing to a socket that only reads: the silence has to. */
+static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
+    uint64_t last = peer->heard > peer->since ? peer->heard : peer->since;
+    uint64_t suppressed = 0;
+    if (now < last + NET_SILENT_MS)
+        return;
+    if (log_rate_ok(&peer->silent_rate, now, FLAP_MS, &suppressed))
+        log_member(net, LOG_LEVEL_WARNING, "member_silent", peer,
+                   "nothing heard on an open connection: making it anew", suppressed);
+    peer->since = now;
+    (void)nng_pipe_close((nng_pipe){.id = peer->known_pipe});
+}
+
+static void note_reason(struct net *net, struct net_peer *peer, int result, uint64_t now) {
+    char text[256];
+    if (result == peer->reason && now < peer->next_log)
+        return;
+    peer->reason = result;
+    peer->next_log = now + SAME_REASON_MS;
+    if (result != 0)
+        log_member(net, LOG_LEVEL_WARNING, "member_unreachable", peer,
+                   net_probe_reason(result, peer->member->name, text, sizeof text), 0);
+}
+
+static void find_reason(struct net *net, struct net_peer *peer, uint64_t now) {
+    int result = 0;
+    if (peer->next_probe == 0)
+        peer->next_probe = now + PROBE_FIRST_MS;
+    if (peer->probe != NULL && net_probe_done(peer->probe, &result)) {
+        net_probe_free(peer->probe);
+        peer->probe = NULL;
+        peer->next_probe = now + PROBE_EVERY_MS;
+        note_reason(net, peer, result, now);
+    }
+    if (peer->probe == NULL && now >= peer->next_probe) {
+        peer->probe = net_probe_start(peer->member->url, peer->tls, net->event_fd);
+        peer->next_probe = now + PROBE_EVERY_MS;
+    }
+}
+
+static void note_refused(struct net *net, uint64_t now) {
+    unsigned refused = atomic_load_explicit(&net->refused, memory_order_relaxed);
+    uint64_t suppressed = 0;
+    if (refused == net->refused_known || !log_rate_ok(&net->refused_rate, now, 60000, &suppressed))
+        return;
+    struct log_line line;
+    log_begin(net->log, &line, LOG_LEVEL_WARNING, "subscribers_refused");
+    log_text(&line, "reason", "more connections than members could make");
+    log_uint(&line, "refused", refused - net->refused_known);
+    log_end(&line);
+    net->refused_known = refused;
+}
+
+void net_tend(struct net *net, uint64_t now_ms) {
+    uint64_t ignored;
+    while (read(net->event_fd, &ignored, sizeof ignored) < 0 && errno == EINTR)
+        ;
+    for (uint32_t i = 0; i < net->peers; i++) {
+        struct net_peer *peer = &net->peer[i];
+        if (peer->member == NULL)
+            continue;
+        uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
+        if (pipe != peer->known_pipe)
+            note_change(net, peer, pipe, now_ms);
+        if (pipe != 0)
+            end_silent(net, peer, now_ms);
+        else
+            find_reason(net, peer, now_ms);
+    }
+    note_refused(net, now_ms);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* Real sockets on the loopback interface, plain TCP. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net_support.h"
+
+static int set_up(void **state) {
+    struct cluster *cluster = calloc(1, sizeof *cluster);
+    assert_non_null(cluster);
+    cluster_make(cluster, 3, "tcp");
+    *state = cluster;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    cluster_remove(*state);
+    free(*state);
+    return 0;
+}
+
+/* Everybody hears everybody, under the right name. */
+static void everybody_is_heard(void **state) {
+    struct cluster *cluster = *state;
+    for (uint32_t i = 0; i < 3; i++)
+        cluster_open(cluster, i);
+    for (uint32_t from = 0; from < 3; from++) {
+        for (uint32_t to = 0; to < 3; to++) {
+            char text[32];
+            (void)snprintf(text, sizeof text, "from %u", from);
+            if (from != to)
+                expect_heard(cluster, from, to, text);
+        }
+    }
+    struct net_message message;
+    assert_int_equal(net_member_fd(cluster->net[1], 1), -1);
+    assert_false(net_receive(cluster->net[1], 1, now_ms(), &message));
+    assert_false(net_receive(cluster->net[1], 3, now_ms(), &message));
+    assert_true(net_connected(cluster->net[1], 0));
+    assert_false(net_connected(cluster->net[1], 1));
+    assert_int_equal(net_port(cluster->net[1]), cluster->port[1]);
+    expect_logged(cluster, 1, "event=member_connected member=m0");
+}
+
+/* A member that ends and comes again is found again. */
+static void comes_back(void **state) {
+    struct cluster *cluster = *state;
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "before");
+    cluster_close(cluster, 0);
+    expect_logged(cluster, 1, "event=member_disconnected member=m0");
+    expect_logged(cluster, 1, "event=member_unreachable member=m0");
+    expect_logged(cluster, 1, "connection refused: no bridge runs there");
+    cluster_open(cluster, 0);
+    expect_heard(cluster, 0, 1, "after");
+}
+
+/* The largest message passes whole, a larger one is not sent. */
+static void sizes(void **state) {
+    struct cluster *cluster = *state;
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "hello");
+    uint8_t *bytes = malloc(NET_MESSAGE_MAX + 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i <= NET_MESSAGE_MAX; i++)
+        bytes[i] = (uint8_t)(i * 31);
+    assert_int_equal(net_publish(cluster->net[0], bytes, NET_MESSAGE_MAX + 1), -1);
+    assert_int_equal(net_publish(cluster->net[0], bytes, NET_MESSAGE_MAX), 0);
+    struct net_message message = {0};
+    for (uint64_t end = now_ms() + 30000; now_ms() < end; pause_ms(2)) {
+        if (net_receive(cluster->net[1], 0, now_ms(), &message) && message.size > 100)
+            break;
+    }
+    assert_int_equal(message.size, NET_MESSAGE_MAX);
+    assert_memory_equal(message.bytes, bytes, NET_MESSAGE_MAX);
+    free(bytes);
+}
+
+/* Who does not read loses the old messages and gets the newest. */
+static void slow_reader(void **state) {
+    struct cluster *cluster = *state;
+    enum { COUNT = 20000, SIZE = 4096 };
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "hello");
+    uint8_t *bytes = calloc(1, SIZE);
+    assert_non_null(bytes);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        memcpy(bytes, &i, sizeof i);
+        assert_int_equal(net_publish(cluster->net[0], bytes, SIZE), 0);
+    }
+    free(bytes);
+    uint32_t heard = 0;
+    uint32_t last = 0;
+    struct net_message message;
+    for (uint64_t end = now_ms() + 30000; now_ms() < end && last != COUNT - 1; pause_ms(1)) {
+        while (net_receive(cluster->net[1], 0, now_ms(), &message)) {
+            if (message.size != SIZE)
+                continue;
+            memcpy(&last, message.bytes, sizeof last);
+            heard++;
+        }
+    }
+    assert_int_equal(last, COUNT - 1);
+    assert_in_range(heard, 1, COUNT - 1);
+}
+
+/* A connection that says nothing is given up and made anew. */
+static void silent_member(void **state) {
+    struct cluster *cluster = *state;
+    static const uint8_t publisher[8] = {0, 'S', 'P', 0, 0, 32, 0, 0};
+    uint8_t header[8];
+    int listener = listen_port(&cluster->port[0]);
+    (void)snprintf(cluster->conf[1].member[0].url, CONF_URL_MAX, "tcp://127.0.0.1:%u",
+                   cluster->port[0]);
+    cluster_open(cluster, 1);
+    int first = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(first >= 0);
+    assert_int_equal(write(first, publisher, sizeof publisher), sizeof publisher);
+    expect_logged(cluster, 1, "event=member_connected member=m0");
+    net_tend(cluster->net[1], now_ms() + NET_SILENT_MS + 1);
+    expect_logged(cluster, 1, "event=member_silent member=m0");
+    int second = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(second >= 0);
+    assert_int_equal(read(first, header, sizeof header), sizeof header);
+    assert_int_equal(read(first, header, sizeof header), 0); /* closed */
+    close(first);
+    close(second);
+    close(listener);
+}
+
+static void port_in_use(void **state) {
+    struct cluster *cluster = *state;
+    char error[512] = "";
+    struct net *net = NULL;
+    cluster_open(cluster, 0);
+    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error),
+                     -1);
+    assert_null(net);
+    assert_non_null(strstr(error, "cannot listen on tcp://127.0.0.1:"));
+    assert_non_null(strstr(error, "the port is in use"));
+}
+
+static void not_our_address(void **state) {
+    struct cluster *cluster = *state;
+    char error[512] = "";
+    struct net *net = NULL;
+    strcpy(cluster->conf[0].listen, "tcp://192.0.2.1:7946"); /* of no machine (RFC 5737) */
+    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error),
+                     -1);
+    assert_non_null(strstr(error, "cannot listen on tcp://192.0.2.1:7946"));
+    assert_non_null(strstr(error, "no address of this machine"));
+}
+
+/* [node] listen wins over the member's URL. */
+static void own_listen(void **state) {
+    struct cluster *cluster = *state;
+    strcpy(cluster->conf[0].listen, "tcp://127.0.0.1:0");
+    cluster_open(cluster, 0);
+    assert_int_not_equal(net_port(cluster->net[0]), cluster->port[0]);
+    close(connect_port(net_port(cluster->net[0])));
+}
+
+/* Strangers that talk nonsense, or connect in masses, disturb nobody. */
+static void strangers(void **state) {
+    struct cluster *cluster = *state;
+    static const uint8_t subscriber[8] = {0, 'S', 'P', 0, 0, 33, 0, 0};
+    int fd[100];
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "hello");
+    for (unsigned i = 0; i < 100; i++) {
+        fd[i] = connect_port(cluster->port[0]);
+        const void *bytes = i % 2 == 0 ? (const void *)subscriber : "GET / HTTP/1.0\r\n\r\n";
+        assert_int_equal(send(fd[i], bytes, 8, MSG_NOSIGNAL), 8);
+    }
+    expect_heard(cluster, 0, 1, "still there");
+    expect_logged(cluster, 0, "event=subscribers_refused");
+    for (unsigned i = 0; i < 100; i++)
+        close(fd[i]);
+    /* Once they have gone there is room again. */
+    cluster_open(cluster, 2);
+    expect_heard(cluster, 0, 2, "room");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(everybody_is_heard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(slow_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(silent_member, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(port_in_use, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(not_our_address, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(own_listen, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(strangers, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Real sockets on the loopback interface, mutual TLS. Certificates are made by openssl(1). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net_support.h"
+
+static int set_up(void **state) {
+    struct cluster *cluster = calloc(1, sizeof *cluster);
+    assert_non_null(cluster);
+    cluster_make(cluster, 3, "tls+tcp");
+    *state = cluster;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    cluster_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static void use_files(struct cluster *cluster, uint32_t i, const char *certificate,
+                      const char *key, const char *ca) {
+    struct conf *conf = &cluster->conf[i];
+    free(conf->certificate);
+    free(conf->key);
+    free(conf->ca);
+    assert_true(asprintf(&conf->certificate, "%s/%s", cluster->directory, certificate) > 0);
+    assert_true(asprintf(&conf->key, "%s/%s", cluster->directory, key) > 0);
+    assert_true(asprintf(&conf->ca, "%s/%s", cluster->directory, ca) > 0);
+}
+
+static void expect_refused(struct cluster *cluster, const char *text) {
+    char error[1024] = "";
+    struct net *net = NULL;
+    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error),
+                     -1);
+    assert_null(net);
+    if (strstr(error, text) == NULL)
+        fail_msg("'%s' is not in: %s", text, error);
+}
+
+static void everybody_is_heard(void **state) {
+    struct cluster *cluster = *state;
+    for (uint32_t i = 0; i < 3; i++)
+        cluster_open(cluster, i);
+    for (uint32_t from = 0; from < 3; from++) {
+        for (uint32_t to = 0; to < 3; to++) {
+            if (from != to)
+                expect_heard(cluster, from, to, "hello");
+        }
+    }
+    cluster_close(cluster, 0);
+    cluster_open(cluster, 0);
+    expect_heard(cluster, 0, 1, "again");
+    expect_heard(cluster, 1, 0, "again");
+}
+
+/* A member with a good certificate of the CA cannot pass for another member. */
+static void wrong_name(void **state) {
+    struct cluster *cluster = *state;
+    use_files(cluster, 0, "m2.crt", "m2.key", "ca.crt");
+    strcpy(cluster->conf[0].node, "m2"); /* an impostor checks its own files by its own name */
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_logged(cluster, 1, "event=member_unreachable member=m0");
+    expect_logged(cluster, 1, "TLS refused");
+    assert_false(net_connected(cluster->net[1], 0));
+    /* The other direction is open: listeners learn only that the CA has signed it. */
+    expect_heard(cluster, 1, 0, "hello");
+}
+
+/* Whom our CA has not signed hears nothing of us and says nothing to us. */
+static void foreign_ca(void **state) {
+    struct cluster *cluster = *state;
+    make_ca(cluster, "other");
+    make_certificate(cluster, "other", "foreign", "m0");
+    use_files(cluster, 0, "foreign.crt", "foreign.key", "other.crt");
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    cluster_open(cluster, 2);
+    expect_logged(cluster, 0, "event=member_unreachable member=m1");
+    expect_logged(cluster, 1, "event=member_unreachable member=m0");
+    expect_heard(cluster, 2, 1, "hello");
+    assert_false(net_connected(cluster->net[1], 0));
+    assert_false(net_connected(cluster->net[0], 1));
+}
+
+/* It trusts us, but its own certificate is not of our CA: our listener refuses it. */
+static void foreign_client(void **state) {
+    struct cluster *cluster = *state;
+    make_ca(cluster, "other");
+    make_certificate(cluster, "other", "foreign", "m0");
+    /* Its own check needs its own CA, so give it both. */
+    char command[512];
+    (void)snprintf(command, sizeof command, "cd %s && cat ca.crt other.crt >both.crt",
+                   cluster->directory);
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): our own directory */
+    use_files(cluster, 0, "foreign.crt", "foreign.key", "both.crt");
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_logged(cluster, 0, "event=member_unreachable member=m1");
+    assert_false(net_connected(cluster->net[0], 1));
+}
+
+static void bad_files(void **state) {
+    struct cluster *cluster = *state;
+    use_files(cluster, 0, "none.crt", "m0.key", "ca.crt");
+    expect_refused(cluster, "cannot read certificate = /tmp/slotshare-net-");
+    expect_refused(cluster, "No such file or directory");
+    use_files(cluster, 0, "m0.crt", "m0.key", ".");
+    expect_refused(cluster, "cannot read ca = ");
+    use_files(cluster, 0, "m0.crt", "m0.key", "m0.key");
+    expect_refused(cluster, "holds no PEM certificate");
+    use_files(cluster, 0, "m0.csr", "m0.key", "ca.crt");
+    expect_refused(cluster, "a PEM certificate and its PEM private key");
+    use_files(cluster, 0, "m0.crt", "m1.key", "ca.crt");
+    expect_refused(cluster, "is of no use");
+    use_files(cluster, 0, "m1.crt", "m1.key", "ca.crt");
+    expect_refused(cluster, "and name m0");
+    free(cluster->conf[0].key);
+    cluster->conf[0].key = NULL;
+    expect_refused(cluster, "needs key = FILE");
+}
+
+/* A plain connection to a TLS port gets nothing. */
+static void plain_client(void **state) {
+    struct cluster *cluster = *state;
+    cluster_open(cluster, 0);
+    (void)snprintf(cluster->conf[1].member[0].url, CONF_URL_MAX, "tcp://127.0.0.1:%u",
+                   cluster->port[0]);
+    cluster_open(cluster, 1);
+    expect_logged(cluster, 1, "event=member_unreachable member=m0");
+    assert_false(net_connected(cluster->net[1], 0));
+    cluster_open(cluster, 2);
+    expect_heard(cluster, 0, 2, "hello");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(everybody_is_heard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(wrong_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(foreign_ca, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(foreign_client, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bad_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(plain_client, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
