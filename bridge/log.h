@@ -13,8 +13,8 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 struct log {
-    int fd;                 /**< where lines go, each by one write() */
-    enum log_level level;   /**< lines of higher levels are dropped */
+    int fd;               /**< where lines go, each by one write() */
+    enum log_level level; /**< lines of higher levels are dropped */
 };
 
 /** @return true and *out when `name` is error, warning, info or debug. */

@@ -37,6 +37,10 @@ struct net;
  */
 int net_open(struct net **out, const struct conf *conf, const struct log *log, char *error,
              size_t error_size);
+/**
+ * Close everything. Not while messages come in by TLS: nng 1.5.2 may then wait for ever for a
+ * receive that it has lost. A process that is to end had better just end.
+ */
 void net_close(struct net *net);
 
 /** Readable when connections have changed: call net_tend(). */

@@ -12,9 +12,9 @@ struct net_probe {
     nng_stream *stream;
     nng_aio *aio;
     int event_fd;
-    bool connected;     /* only read and written by the callback, whose runs do not overlap */
-    uint8_t header[8];  /* what every SP transport sends first */
-    int result;         /* written before done is set */
+    bool connected;    /* only read and written by the callback, whose runs do not overlap */
+    uint8_t header[8]; /* what every SP transport sends first */
+    int result;        /* written before done is set */
     atomic_bool done;
 };
 

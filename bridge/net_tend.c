@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 enum {
-    PROBE_FIRST_MS = 2000,      /* without a connection before the reason is looked for */
+    PROBE_FIRST_MS = 2000, /* without a connection before the reason is looked for */
     PROBE_EVERY_MS = 15000,
-    SAME_REASON_MS = 300000,    /* between two lines that say the same */
-    FLAP_MS = 1000,             /* between two lines about one member's connection */
+    SAME_REASON_MS = 300000, /* between two lines that say the same */
+    FLAP_MS = 1000,          /* between two lines about one member's connection */
 };
 
 static void log_member(const struct net *net, enum log_level level, const char *event,

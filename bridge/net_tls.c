@@ -53,8 +53,7 @@ static int read_pem(char **out, const char *option, const char *path, char *erro
                     size_t error_size) {
     if (path == NULL) {
         (void)snprintf(error, error_size,
-                       "tls+tcp:// needs %s = FILE in [cluster] (certificate, key and ca)",
-                       option);
+                       "tls+tcp:// needs %s = FILE in [cluster] (certificate, key and ca)", option);
         return -1;
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -88,13 +87,12 @@ void net_tls_free(struct net_tls_files *files) {
     *files = (struct net_tls_files){0};
 }
 
-int net_tls_config(nng_tls_config **out, const struct net_tls_files *files,
-                   const struct conf *conf, const char *server_name, char *error,
-                   size_t error_size) {
+int net_tls_config(nng_tls_config **out, const struct net_tls_files *files, const struct conf *conf,
+                   const char *server_name, char *error, size_t error_size) {
     nng_tls_config *config = NULL;
     *out = NULL;
-    int rc = nng_tls_config_alloc(&config, server_name != NULL ? NNG_TLS_MODE_CLIENT
-                                                               : NNG_TLS_MODE_SERVER);
+    int rc = nng_tls_config_alloc(&config,
+                                  server_name != NULL ? NNG_TLS_MODE_CLIENT : NNG_TLS_MODE_SERVER);
     if (rc == 0)
         rc = nng_tls_config_version(config, NNG_TLS_1_2, NNG_TLS_1_3);
     if (rc == 0)
@@ -106,8 +104,7 @@ int net_tls_config(nng_tls_config **out, const struct net_tls_files *files,
     } else if ((rc = nng_tls_config_ca_chain(config, files->ca, NULL)) != 0) {
         (void)snprintf(error, error_size, "ca = %s holds no PEM certificate (%s)", conf->ca,
                        nng_strerror(rc));
-    } else if ((rc = nng_tls_config_own_cert(config, files->certificate, files->key, NULL)) !=
-               0) {
+    } else if ((rc = nng_tls_config_own_cert(config, files->certificate, files->key, NULL)) != 0) {
         (void)snprintf(error, error_size,
                        "certificate = %s or key = %s is not what its name says: a PEM "
                        "certificate and its PEM private key without a passphrase are needed "

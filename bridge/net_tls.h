@@ -33,8 +33,7 @@ void net_tls_free(struct net_tls_files *files);
  *                     listening side, which sees only that the CA has signed it
  * @return 0; -1: error says which of the files is wrong.
  */
-int net_tls_config(nng_tls_config **out, const struct net_tls_files *files,
-                   const struct conf *conf, const char *server_name, char *error,
-                   size_t error_size);
+int net_tls_config(nng_tls_config **out, const struct net_tls_files *files, const struct conf *conf,
+                   const char *server_name, char *error, size_t error_size);
 
 #endif

@@ -18,10 +18,10 @@
 
 enum {
     WIRE_VERSION = 1,
-    WIRE_PART_MAX = 192 * 1024,       /**< bytes of one message on the network */
-    WIRE_WHOLE_MAX = 4 * 1024 * 1024, /**< bytes of a message before it is split */
+    WIRE_PART_MAX = 192 * 1024,         /**< bytes of one message on the network */
+    WIRE_WHOLE_MAX = 4 * 1024 * 1024,   /**< bytes of a message before it is split */
     WIRE_MEMORY_MAX = 64 * 1024 * 1024, /**< bytes that one decoded message may take */
-    WIRE_TOTALS_BYTES = 128 * 1024,   /**< names and figures in one message of totals, about */
+    WIRE_TOTALS_BYTES = 128 * 1024,     /**< names and figures in one message of totals, about */
 };
 
 /** How counters' names and the core's keys are told from each other. */
@@ -84,18 +84,18 @@ int wire_encode(struct wire_encoder *encoder, const struct wire_message *message
 
 enum wire_result {
     WIRE_OK,
-    WIRE_MORE,      /**< a part of a large message: kept, nothing to act on yet */
+    WIRE_MORE,       /**< a part of a large message: kept, nothing to act on yet */
     WIRE_EMALFORMED, /**< not a message of ours, or cut short */
-    WIRE_ECLUSTER,  /**< of another cluster */
-    WIRE_EVERSION,  /**< of another version of the protocol */
-    WIRE_EFROM,     /**< signed by another name than the one that this connection is to */
-    WIRE_EKIND,     /**< of a kind that this version does not know */
-    WIRE_ESIZE,     /**< too large */
-    WIRE_ENAME,     /**< holds a counter's name that no rule set makes */
-    WIRE_ERANGE,    /**< holds a number that is out of its range */
-    WIRE_EPART,     /**< a part of a large message whose other parts were lost */
+    WIRE_ECLUSTER,   /**< of another cluster */
+    WIRE_EVERSION,   /**< of another version of the protocol */
+    WIRE_EFROM,      /**< signed by another name than the one that this connection is to */
+    WIRE_EKIND,      /**< of a kind that this version does not know */
+    WIRE_ESIZE,      /**< too large */
+    WIRE_ENAME,      /**< holds a counter's name that no rule set makes */
+    WIRE_ERANGE,     /**< holds a number that is out of its range */
+    WIRE_EPART,      /**< a part of a large message whose other parts were lost */
     WIRE_EMEMORY,
-    WIRE_RESULTS    /**< how many there are */
+    WIRE_RESULTS /**< how many there are */
 };
 /** @return what it means, for people; never NULL. */
 const char *wire_reason(enum wire_result result);

@@ -209,8 +209,7 @@ static enum wire_result take_part(struct wire_decoder *decoder, const Wire__Deal
 static enum wire_result take_deal(struct wire_decoder *decoder, const Wire__Deal *from,
                                   const struct wire_names *names, struct core_deal *to) {
     enum wire_result result = check_deal(from);
-    uint32_t *contended =
-        arena_array(&decoder->arena, from->n_contended, sizeof *contended);
+    uint32_t *contended = arena_array(&decoder->arena, from->n_contended, sizeof *contended);
     struct core_part *part = arena_array(&decoder->arena, 1, sizeof *part);
     if (result != WIRE_OK)
         return result;
@@ -246,10 +245,8 @@ static enum wire_result take_totals(struct wire_decoder *decoder, const Wire__To
     struct wire_total *total = arena_array(&decoder->arena, from->n_total, sizeof *total);
     if (total == NULL)
         return WIRE_EMEMORY;
-    *to = (struct wire_totals){.sweep = from->sweep,
-                               .last = from->last,
-                               .count = (uint32_t)from->n_total,
-                               .total = total};
+    *to = (struct wire_totals){
+        .sweep = from->sweep, .last = from->last, .count = (uint32_t)from->n_total, .total = total};
     for (size_t i = 0; i < from->n_total; i++) {
         if (!wire_counter_name_ok(from->total[i]->counter))
             return WIRE_ENAME;
@@ -272,8 +269,7 @@ static void take_vote_request(struct wire_decoder *decoder, const Wire__VoteRequ
     };
 }
 
-static void take_vote(struct wire_decoder *decoder, const Wire__Vote *from,
-                      struct core_vote *to) {
+static void take_vote(struct wire_decoder *decoder, const Wire__Vote *from, struct core_vote *to) {
     *to = (struct core_vote){
         .from = decoder->from_hash,
         .to = from->to,
@@ -319,7 +315,7 @@ static enum wire_result open_envelope(struct wire_decoder *decoder, const uint8_
     *out = wire__envelope__unpack(&decoder->allocator, size, bytes);
     if (*out == NULL)
         return size > 0 && decoder->arena.total >= decoder->arena.max / 2 ? WIRE_EMEMORY
-                                                                         : WIRE_EMALFORMED;
+                                                                          : WIRE_EMALFORMED;
     if ((*out)->version == 0 || (*out)->cluster[0] == '\0')
         return WIRE_EMALFORMED;
     if ((*out)->version != WIRE_VERSION)

@@ -34,8 +34,8 @@ bool wire_counter_name_ok(const char *name) {
     /* The parts come in this order, each at most once. */
     while (*name != '\0') {
         size_t length = strcspn(name, ",");
-        while (next < 3 && !part_ok(name, length, parts[next].part, parts[next].max,
-                                    parts[next].normal))
+        while (next < 3 &&
+               !part_ok(name, length, parts[next].part, parts[next].max, parts[next].normal))
             next++;
         if (next++ >= 3)
             return false;

@@ -6,8 +6,8 @@
 #include "../../bridge/net.h"
 
 struct cluster {
-    char directory[64];     /**< temporary; holds certificates and logs */
-    uint32_t members;       /**< m0, m1, ... */
+    char directory[64]; /**< temporary; holds certificates and logs */
+    uint32_t members;   /**< m0, m1, ... */
     uint16_t port[8];
     struct conf conf[8];
     struct log log[8];

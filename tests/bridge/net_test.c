@@ -144,8 +144,7 @@ static void port_in_use(void **state) {
     char error[512] = "";
     struct net *net = NULL;
     cluster_open(cluster, 0);
-    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error),
-                     -1);
+    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error), -1);
     assert_null(net);
     assert_non_null(strstr(error, "cannot listen on tcp://127.0.0.1:"));
     assert_non_null(strstr(error, "the port is in use"));
@@ -156,8 +155,7 @@ static void not_our_address(void **state) {
     char error[512] = "";
     struct net *net = NULL;
     strcpy(cluster->conf[0].listen, "tcp://192.0.2.1:7946"); /* of no machine (RFC 5737) */
-    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error),
-                     -1);
+    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error), -1);
     assert_non_null(strstr(error, "cannot listen on tcp://192.0.2.1:7946"));
     assert_non_null(strstr(error, "no address of this machine"));
 }

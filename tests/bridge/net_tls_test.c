@@ -27,8 +27,8 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void use_files(struct cluster *cluster, uint32_t i, const char *certificate,
-                      const char *key, const char *ca) {
+static void use_files(struct cluster *cluster, uint32_t i, const char *certificate, const char *key,
+                      const char *ca) {
     struct conf *conf = &cluster->conf[i];
     free(conf->certificate);
     free(conf->key);
@@ -41,8 +41,7 @@ static void use_files(struct cluster *cluster, uint32_t i, const char *certifica
 static void expect_refused(struct cluster *cluster, const char *text) {
     char error[1024] = "";
     struct net *net = NULL;
-    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error),
-                     -1);
+    assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error), -1);
     assert_null(net);
     if (strstr(error, text) == NULL)
         fail_msg("'%s' is not in: %s", text, error);

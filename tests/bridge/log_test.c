@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../bridge/log.h"
+
+static char text[8192];
+
+/* What the log has written since the last time. */
+static const char *written(int fd) {
+    ssize_t got = read(fd, text, sizeof text - 1);
+    text[got > 0 ? got : 0] = '\0';
+    return text;
+}
+
+static int pipes[2];
+
+static int set_up(void **state) {
+    (void)state;
+    return pipe2(pipes, O_CLOEXEC | O_NONBLOCK);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    close(pipes[0]);
+    close(pipes[1]);
+    return 0;
+}
+
+static void one_line(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_INFO};
+    struct log_line line;
+    log_begin(&log, &line, LOG_LEVEL_WARNING, "thing");
+    log_text(&line, "name", "m1");
+    log_text(&line, "none", NULL);
+    log_int(&line, "down", -3);
+    log_uint(&line, "up", 18446744073709551615U);
+    log_end(&line);
+    const char *got = written(pipes[0]);
+    /* 2026-01-31T23:59:59.123Z */
+    assert_int_equal(strcspn(got, " "), 24);
+    assert_int_equal(got[10], 'T');
+    assert_int_equal(got[23], 'Z');
+    assert_string_equal(got + 24,
+                        " level=warning event=thing name=m1 down=-3 up=18446744073709551615\n");
+}
+
+/* Nothing that comes from outside can end a line or look like another pair. */
+static void hostile_values(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_INFO};
+    log_event(&log, LOG_LEVEL_INFO, "e", "a", "x\ny", "b", "p=q", "c", "say \"\\\"", "d", "", "e",
+              "\x1b[31m\x7f", "f", "ü", NULL);
+    assert_string_equal(written(pipes[0]) + 24,
+                        " level=info event=e a=\"x\\ny\" b=\"p=q\" c=\"say \\\"\\\\\\\"\" d=\"\" "
+                        "e=\"\\x1b[31m\\x7f\" f=\"ü\"\n");
+}
+
+static void levels(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_WARNING};
+    enum log_level level;
+    log_event(&log, LOG_LEVEL_INFO, "dropped", NULL);
+    assert_string_equal(written(pipes[0]), "");
+    log_event(&log, LOG_LEVEL_ERROR, "kept", NULL);
+    assert_non_null(strstr(written(pipes[0]), "level=error event=kept\n"));
+    log_event(NULL, LOG_LEVEL_ERROR, "nowhere", NULL);
+    assert_true(log_level_parse("debug", &level));
+    assert_int_equal(level, LOG_LEVEL_DEBUG);
+    assert_false(log_level_parse("loud", &level));
+}
+
+static void long_line(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_INFO};
+    char value[4000];
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    log_event(&log, LOG_LEVEL_INFO, "long", "a", value, "b", value, NULL);
+    const char *got = written(pipes[0]);
+    assert_int_equal(strlen(got), 2048);
+    assert_int_equal(got[2047], '\n');
+    assert_ptr_equal(strchr(got, '\n'), got + 2047);
+}
+
+static void rate(void **state) {
+    (void)state;
+    struct log_rate limit = {0};
+    uint64_t suppressed = 99;
+    assert_true(log_rate_ok(&limit, 1000, 500, &suppressed));
+    assert_int_equal(suppressed, 0);
+    assert_false(log_rate_ok(&limit, 1001, 500, &suppressed));
+    assert_false(log_rate_ok(&limit, 1499, 500, &suppressed));
+    assert_true(log_rate_ok(&limit, 1500, 500, &suppressed));
+    assert_int_equal(suppressed, 2);
+    assert_true(log_rate_ok(&limit, 2000, 500, &suppressed));
+    assert_int_equal(suppressed, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hostile_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(levels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_line, set_up, tear_down),
+        cmocka_unit_test(rate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
