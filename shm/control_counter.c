@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control_private.h"
+#include "mutant.h"
 #include "resolve.h"
 #include "slot.h"
 #include "wait.h"
@@ -140,7 +141,8 @@ int32_t control_share_set(struct control *control, uint32_t index, int32_t share
      * slot.h, rule 7; the grant last, so that it is never claimed before it is true */
     atomic_store_explicit(&counter->record, 1, memory_order_relaxed);
     atomic_store_explicit(&counter->cap, after, memory_order_release);
-    uint32_t count = slot_touch(segment, control->me, counter);
+    uint32_t count = MUTANT(NO_TOUCH) ? word_count(atomic_load(&counter->word))
+                                      : slot_touch(segment, control->me, counter);
     atomic_store_explicit(&counter->grant, grant, memory_order_release);
     if (cap_share(after) > cap_share(before)) {
         wait_wake_all(counter);

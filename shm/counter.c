@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "entry.h"
+#include "mutant.h"
 #include "slot.h"
 
 /* A name as the words that the table stores. */
@@ -365,16 +366,18 @@ void counter_recover(const struct segment *segment, uint32_t victim) {
         do {
             found = locate(segment, claim - 1, &head, &previous);
         } while (found < 0 && tries++ < 1000000);
-        if (found > 0) {
+        if (found > 0 && !MUTANT(FREE_LINKED)) {
             uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
             if (generation % 2 != 0) {
                 entry_publish(counter, &generation);
             }
             entry_finish(segment, victim);
+            entry_recount(segment);
             return;
         }
     }
     entry_abandon(segment, victim);
+    entry_recount(segment);
 }
 
 void counter_want(const struct segment *segment, uint32_t index) {

@@ -76,3 +76,18 @@ void entry_finish(const struct segment *segment, uint32_t owner) {
 void entry_abandon(const struct segment *segment, uint32_t owner) {
     settle(segment, owner, use_make(0, ENTRY_FREE), use_make(0, ENTRY_FREE));
 }
+
+uint32_t entry_count(const struct segment *segment) {
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < segment->counter_count; i++) {
+        /* relaxed: each by itself */
+        uint32_t use = atomic_load_explicit(&segment->counters[i].use, memory_order_relaxed);
+        used += use_kind(use) != ENTRY_FREE;
+    }
+    return used;
+}
+
+void entry_recount(const struct segment *segment) {
+    atomic_store_explicit(&segment->header->counters_used, entry_count(segment),
+                          memory_order_relaxed);
+}

@@ -28,4 +28,12 @@ void entry_publish(struct counter *counter, uint32_t *generation);
 void entry_finish(const struct segment *segment, uint32_t owner);
 void entry_abandon(const struct segment *segment, uint32_t owner);
 
+/** Entries that are not free, counted one by one. */
+uint32_t entry_count(const struct segment *segment);
+
+/** Put the header's counters_used right, after a death: it is kept beside the entries, so that
+ * whoever dies between the two leaves it wrong by one. What others do meanwhile may be missed: it
+ * only tells when to make room. */
+void entry_recount(const struct segment *segment);
+
 #endif

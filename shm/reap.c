@@ -7,6 +7,7 @@
 #include "counter.h"
 #include "handle.h"
 #include "lock.h"
+#include "mutant.h"
 #include "slot.h"
 #include "wait.h"
 
@@ -26,12 +27,13 @@ static bool is_lane(const struct segment *segment, uint32_t index, uint32_t lead
 
 static uint32_t drain_chunk(const struct segment *segment, uint32_t leader, uint32_t chunk) {
     uint32_t given = 0;
+    uint32_t as = MUTANT(REAPER_RECORD) && mutant_reaper ? mutant_reaper : leader;
     for (uint32_t i = 0; i < SLOTS_PER_CHUNK; i++) {
         uint32_t index = chunk * SLOTS_PER_CHUNK + i;
         uint64_t word = atomic_load_explicit(&segment->slots[index].word, memory_order_acquire);
         struct counter *counter;
         if (slot_state(word) == SLOT_HELD &&
-            slot_give(segment, leader, index, word, true, &counter) == SLOTSHARE_OK) {
+            slot_give(segment, as, index, word, true, &counter) == SLOTSHARE_OK) {
             given++;
             wait_wake_one(counter);
         }
@@ -41,6 +43,9 @@ static uint32_t drain_chunk(const struct segment *segment, uint32_t leader, uint
 
 static void free_record(struct owner *owner) {
     uint64_t state = atomic_load_explicit(&owner->state, memory_order_relaxed);
+    if (MUTANT(SEQ_RESET)) {
+        atomic_store(&owner->announce, 0);
+    }
     /* release: the next user of the record sees it as it was left. Its announcement goes on from
      * the same seq. */
     atomic_store_explicit(&owner->state, owner_make(owner_generation(state) + 1, 0, OWNER_FREE),
@@ -61,17 +66,25 @@ uint32_t reap_process(const struct segment *segment, uint32_t leader, bool dead)
     uint64_t state = atomic_load_explicit(&segment->owners[leader].state, memory_order_relaxed);
     for (uint32_t chunk = 0; chunk < segment->chunk_count; chunk++) {
         if (atomic_load_explicit(&segment->chunks[chunk], memory_order_relaxed) == state) {
+            if (MUTANT(CHUNK_FIRST)) {
+                atomic_store(&segment->chunks[chunk], 0);
+            }
             given += drain_chunk(segment, leader, chunk);
             /* release: the next owner of the chunk sees its records free */
             atomic_store_explicit(&segment->chunks[chunk], 0, memory_order_release);
         }
+    }
+    if (MUTANT(LEADER_FIRST)) {
+        free_record(&segment->owners[leader]);
     }
     for (uint32_t i = 1; i < segment->owner_count; i++) {
         if (i != leader && is_lane(segment, i, leader)) {
             free_record(&segment->owners[i]);
         }
     }
-    free_record(&segment->owners[leader]); /* last: until now a successor would begin again */
+    if (!MUTANT(LEADER_FIRST)) {
+        free_record(&segment->owners[leader]); /* last: until now a successor would begin again */
+    }
     return given;
 }
 

@@ -46,6 +46,9 @@ static void resume(const struct segment *segment) {
     if (counter && is_retired(counter)) {
         finish(segment, left - 1);
     }
+    if (left != NONE) {
+        entry_recount(segment);
+    }
     atomic_store_explicit(&segment->header->retiring, NONE, memory_order_release);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "slot.h"
 
+#include "mutant.h"
+
 /* Why these orders are enough, once for all of this file:
  *
  * - announce: stored with release before the CAS on a counter's word. The CAS is acq_rel, and every
@@ -18,7 +20,10 @@ static uint32_t announce_start(struct owner *self, uint32_t slot, enum announce_
     /* relaxed: only this thread moves seq on; helpers change nothing but ack */
     uint64_t last = atomic_load_explicit(&self->announce, memory_order_relaxed);
     uint32_t seq = announce_seq(last) + 1;
-    atomic_store_explicit(&self->announce, announce_make(seq, slot, what), memory_order_release);
+    if (!MUTANT(LATE_ANNOUNCE) || what != ANNOUNCE_TAKE) {
+        atomic_store_explicit(&self->announce, announce_make(seq, slot, what),
+                              memory_order_release);
+    }
     return seq;
 }
 
@@ -32,7 +37,7 @@ static void announce_end(struct owner *self, uint32_t seq) {
 /* Rule 1: before the tag in `word` is overwritten, its owner must be able to know. */
 static void help(const struct segment *segment, uint32_t me, uint64_t word) {
     uint32_t owner = word_owner(word);
-    if (owner == OWNER_NOBODY || owner == me) {
+    if (owner == OWNER_NOBODY || owner == me || MUTANT(NO_ACK)) {
         return; /* my own earlier operation: I know */
     }
     struct owner *other = owner_at(segment, owner);
@@ -92,11 +97,19 @@ int slot_take(const struct segment *segment, uint32_t me, struct counter *counte
             seq = announce_start(self, slot, ANNOUNCE_TAKE);
         }
         help(segment, me, word);
+        if (MUTANT(RECORD_FIRST)) {
+            atomic_store(&record->word, slot_make(me, seq, SLOT_HELD));
+        }
         uint64_t next = word_make(word_count(word) + 1, me, seq);
         if (atomic_compare_exchange_weak_explicit(&counter->word, &word, next, memory_order_acq_rel,
                                                   memory_order_acquire)) {
             break;
         }
+    }
+    if (MUTANT(LATE_ANNOUNCE)) {
+        atomic_store(&self->announce, announce_make(seq, slot, ANNOUNCE_TAKE));
+    } else if (MUTANT(IDLE_FIRST)) {
+        announce_end(self, seq);
     }
     *tag = slot_make(me, seq, SLOT_HELD);
     atomic_store_explicit(&record->word, *tag, memory_order_release);
@@ -132,6 +145,9 @@ static bool count_down(const struct segment *segment, uint32_t me, uint32_t seq,
 static int finish_give(const struct segment *segment, uint32_t me, uint32_t seq,
                        struct slot *record, struct counter **counter) {
     *counter = counter_of(segment, record);
+    if (MUTANT(FREE_FIRST)) {
+        atomic_store(&record->word, slot_make(me, seq, SLOT_FREE));
+    }
     bool down = *counter && count_down(segment, me, seq, *counter);
     atomic_store_explicit(&record->word, slot_make(me, seq, SLOT_FREE), memory_order_release);
     announce_end(&segment->owners[me], seq);
@@ -158,7 +174,7 @@ int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_
         return SLOTSHARE_ESTALE;
     }
     uint32_t seq = announce_start(self, slot, ANNOUNCE_GIVE);
-    if (!claim_give(record, tag, slot_make(me, seq, SLOT_GIVING), alone)) {
+    if (!claim_give(record, tag, slot_make(me, seq, SLOT_GIVING), alone || MUTANT(NO_CLAIM))) {
         announce_end(self, seq);
         return SLOTSHARE_ESTALE;
     }
@@ -193,11 +209,13 @@ uint32_t slot_touch(const struct segment *segment, uint32_t me, struct counter *
 /* Did the operation {victim, announced seq} change its counter? Rule 4: the word first. */
 static bool happened(struct owner *self, uint32_t victim, uint32_t seq,
                      const struct counter *counter) {
+    uint64_t early = MUTANT(ACK_FIRST) ? atomic_load(&self->announce) : 0;
     uint64_t word = atomic_load_explicit(&counter->word, memory_order_acquire);
     if (word_owner(word) == victim && word_seq(word) == seq) {
         return true;
     }
-    return atomic_load_explicit(&self->announce, memory_order_acquire) & ANNOUNCE_ACK;
+    uint64_t announce = atomic_load_explicit(&self->announce, memory_order_acquire);
+    return (MUTANT(ACK_FIRST) ? early : announce) & ANNOUNCE_ACK;
 }
 
 static void recover_take(const struct segment *segment, uint32_t victim, uint32_t seq,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "counter.h"
+#include "entry.h"
 #include "handle.h"
 #include "lock.h"
 #include "view.h"
@@ -83,7 +84,7 @@ int slotshare_stat_segment(slotshare *handle, struct slotshare_segment_stat *out
     *out = (struct slotshare_segment_stat){.layout = LAYOUT_VERSION,
                                            .incarnation = header->incarnation,
                                            .age_ms = age(clock_boot(), header->created),
-                                           .counters_used = READ(header->counters_used),
+                                           .counters_used = entry_count(segment),
                                            .counters_max = segment->counter_count,
                                            .owners_used = count_owners(segment),
                                            .owners_max = segment->owner_count - 1,
