@@ -113,7 +113,11 @@ static int take(slotshare *handle, struct thread *self, slotshare_counter counte
     }
     uint32_t slot = handle_slot(handle, self);
     if (slot == UINT32_MAX) {
-        return handle_reap(handle, 0) > 0 ? take(handle, self, counter, out) : SLOTSHARE_ESLOTS;
+        (void)handle_reap(handle, 0); /* the dead may have had records, with or without slots */
+        slot = handle_slot(handle, self);
+    }
+    if (slot == UINT32_MAX) {
+        return SLOTSHARE_ESLOTS;
     }
     int result = take_once(handle, self, counter, slot, out);
     if (result == SLOTSHARE_FULL && healed(handle)) {

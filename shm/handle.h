@@ -81,8 +81,8 @@ void handle_thread_exit(void *thread);
 uint32_t handle_slot(slotshare *handle, struct thread *self);
 void handle_slot_free(slotshare *handle, struct thread *self, uint32_t slot);
 
-/** Give back what dead owners held, if the last pass is older than min_ms or force.
- * @return slots given back. */
+/** Give back what dead owners held, if the last pass of any process is older than min_ms (0: in any
+ * case). @return slots given back; owner and slot records may have become free without any. */
 uint32_t handle_reap(slotshare *handle, uint64_t min_ms);
 
 /** All that `leader`'s process has: finish what is in flight (if dead), give back its slots, free

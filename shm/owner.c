@@ -187,17 +187,23 @@ static int bind_thread(slotshare *handle, struct thread **out) {
     return result;
 }
 
+static int bind_locked(slotshare *handle, struct thread **out) {
+    pthread_mutex_lock(&handle->mutex);
+    int result = bind_thread(handle, out);
+    pthread_mutex_unlock(&handle->mutex);
+    return result;
+}
+
 int handle_thread_slow(slotshare *handle, struct thread **out) {
     if (handle->segment.read_only) {
         return SLOTSHARE_EREADONLY;
     }
     struct thread *self = pthread_getspecific(handle->key);
     if (!self || self->epoch != atomic_load_explicit(&handle->epoch, memory_order_relaxed)) {
-        pthread_mutex_lock(&handle->mutex);
-        int result = bind_thread(handle, &self);
-        pthread_mutex_unlock(&handle->mutex);
-        if (result == SLOTSHARE_EOWNERS && handle_reap(handle, 0) > 0) {
-            return handle_thread_slow(handle, out); /* the dead have made room */
+        int result = bind_locked(handle, &self);
+        if (result == SLOTSHARE_EOWNERS) {
+            (void)handle_reap(handle, 0); /* the dead make room, whether they held slots or not */
+            result = bind_locked(handle, &self);
         }
         if (result != SLOTSHARE_OK) {
             return result;
@@ -211,6 +217,7 @@ int handle_thread_slow(slotshare *handle, struct thread **out) {
 void handle_thread_exit(void *arg) {
     struct thread *thread = arg;
     slotshare *handle = thread->handle;
+    handle_cache = (struct thread_cache){0}; /* destructors that run later may yet give back */
     pthread_mutex_lock(&handle->mutex);
     thread->busy = false; /* the record and the slots that it holds stay with the process */
     pthread_mutex_unlock(&handle->mutex);
@@ -229,6 +236,9 @@ void handle_forget(slotshare *handle) {
         thread->owner = 0;
         thread->stashed = 0;
     }
+    /* This thread has no place of its own either: another one may be the first to attach. */
+    handle_cache = (struct thread_cache){0};
+    (void)pthread_setspecific(handle->key, NULL);
 }
 
 /* ---- slot records: chunks that the process has to itself, and a free list over them ---------- */

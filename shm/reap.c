@@ -108,12 +108,14 @@ uint32_t handle_reap(slotshare *handle, uint64_t min_ms) {
     uint64_t now = clock_coarse();
     /* relaxed: only keeps many from doing the same at the same time */
     uint64_t last = atomic_load_explicit(&header->reaped, memory_order_relaxed);
-    if ((min_ms && last + min_ms > now && last <= now) ||
-        !atomic_compare_exchange_strong_explicit(&header->reaped, &last, now, memory_order_relaxed,
-                                                 memory_order_relaxed)) {
+    if (min_ms && ((last + min_ms > now && last <= now) ||
+                   !atomic_compare_exchange_strong_explicit(
+                       &header->reaped, &last, now, memory_order_relaxed, memory_order_relaxed))) {
         return 0;
     }
-    if (pthread_mutex_trylock(&handle->mutex) != 0) {
+    if (min_ms == 0) {
+        pthread_mutex_lock(&handle->mutex); /* the caller is about to fail: this pass must be */
+    } else if (pthread_mutex_trylock(&handle->mutex) != 0) {
         return 0;
     }
     /* A fresh description: locks of one description do not see each other. */
