@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+/* ---- what a heartbeat must be to count at all ---- */
+
+static int32_t clamp(int32_t value) {
+    return value < 0 ? 0 : value > CONF_LIMIT_MAX ? CONF_LIMIT_MAX : value;
+}
+
+/* @return false: the message is absurd, or cannot be acted upon as a whole. */
+static bool records_good(struct core *core, const struct core_heartbeat *heartbeat) {
+    bool good = heartbeat->records <= core->keys;
+    uint32_t marked = 0;
+
+    for (; good && marked < heartbeat->records; marked++) {
+        uint32_t key = heartbeat->record[marked].key;
+        if (key >= core->keys || !core->counter[key].defined || core->counter[key].named) {
+            good = false;
+            break;
+        }
+        core->counter[key].named = true;
+    }
+    for (uint32_t i = 0; i < marked; i++) {
+        core->counter[heartbeat->record[i].key].named = false;
+    }
+    return good;
+}
+
+/* It must echo this leadership, lately: what was under way when this one began, or for long, may
+ * speak of rights that have been dealt again since. */
+static bool fresh(const struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
+    if (MUTANT(core, MUTANT_NO_ECHO)) {
+        return true;
+    }
+    return core_compare_terms(&heartbeat->echo_term, &core->term) == 0 &&
+           heartbeat->echo_time <= now && now - heartbeat->echo_time <= core->timers.fresh;
+}
+
+/* ---- a report in its session ---- */
+
+static void learn_limit(struct core *core, struct entry *entry, const struct peer *peer,
+                        const struct core_record *record) {
+    if (record->limit == entry->limit || record->limit < -1 || record->limit > CONF_LIMIT_MAX) {
+        return;
+    }
+    entry->limit = record->limit;
+    if (record->limit != core->counter[record->key].limit && core->pending.epoch == 0) {
+        struct core_action *action = core_push(core, CORE_WARN_LIMIT);
+        if (action != NULL) {
+            action->warn.member = peer->hash;
+            action->warn.key = record->key;
+            action->warn.limit = record->limit;
+        }
+    }
+}
+
+static void report(struct core *core, const struct core_heartbeat *heartbeat, int at) {
+    struct peer *peer = &core->peer[at];
+    bool same_epoch = heartbeat->epoch == core->committed.epoch;
+
+    if (!same_epoch && !MUTANT(core, MUTANT_OLD_EPOCH_REPORT)) {
+        return; /* made under another configuration: it confirms nothing here */
+    }
+    for (uint32_t i = 0; i < heartbeat->records; i++) {
+        const struct core_record *record = &heartbeat->record[i];
+        int32_t held = clamp(record->held), wants = clamp(record->wants);
+        const struct counter *counter = &core->counter[record->key];
+        if (!core->row[record->key].present && wants <= held &&
+            held == deal_home(&core->deal_committed, peer->hash, counter->hash, counter->limit)) {
+            continue; /* nothing new: do not wake the counter */
+        }
+        coordinator_make_row(core, record->key);
+        struct entry *entry = coordinator_entry(core, record->key, at);
+        entry->wants = wants;
+        entry->in_use = clamp(record->in_use);
+        learn_limit(core, entry, peer, record);
+        if (record->grant >= entry->grant) {
+            entry->out = held;
+            entry->confirmed = true;
+            entry->share = entry->share < held ? entry->share : held;
+        }
+        coordinator_touch(core, record->key);
+    }
+}
+
+/* ---- a join ---- */
+
+static const struct core_record *find_record(const struct core_heartbeat *heartbeat, uint32_t key) {
+    for (uint32_t i = 0; i < heartbeat->records; i++) {
+        if (heartbeat->record[i].key == key) {
+            return &heartbeat->record[i];
+        }
+    }
+    return NULL;
+}
+
+static void count_held(struct core *core, const struct core_heartbeat *heartbeat, int at,
+                       bool new_boot, uint32_t key) {
+    struct peer *peer = &core->peer[at];
+    struct row *row = &core->row[key];
+    struct entry *entry = coordinator_entry(core, key, at);
+    const struct core_record *record = find_record(heartbeat, key);
+    bool valid = heartbeat->join == CORE_JOIN_VALID;
+    int32_t held = record != NULL ? clamp(record->held) : valid ? entry->home : entry->reserve;
+
+    if (!valid && held < entry->reserve) {
+        held = entry->reserve; /* it may be about to learn of a commit */
+    }
+    if (!entry->present) {
+        entry->present = true;
+        entry->out = held;
+        row->mass -= held;
+        if (row->mass < 0) {
+            core->stats.mass_negative++;
+            row->mass = 0;
+        }
+    } else {
+        bool over = new_boot || peer->state == PEER_LOST || peer->state == PEER_GONE;
+        entry->out = over || held > entry->out ? held : entry->out;
+    }
+    entry->share = entry->out;
+    if (record != NULL) {
+        entry->wants = clamp(record->wants);
+        entry->in_use = clamp(record->in_use);
+        learn_limit(core, entry, peer, record);
+    }
+    coordinator_touch(core, key);
+}
+
+static void start_session(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat,
+                          int at) {
+    struct peer *peer = &core->peer[at];
+
+    if (heartbeat->join == CORE_JOIN_VALID &&
+        (peer->state == PEER_UNKNOWN_GONE || peer->state == PEER_LOST ||
+         peer->state == PEER_GONE)) {
+        core->stats.valid_gone++;
+    }
+    peer->state = PEER_LIVE;
+    peer->last_ack = now;
+    peer->session = ++core->session_number;
+    peer->grant_floor = core->grant_sequence;
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        uint32_t key = core->active[i];
+        struct entry *entry = coordinator_entry(core, key, at);
+        deal_reserves(core, key);
+        int64_t left = deal_free(core, key);
+        int64_t up = entry->home - entry->out;
+        up = up < left ? up : left;
+        if (up > 0) {
+            entry->out += (int32_t)up;
+        }
+        entry->share = entry->out;
+        entry->grant = ++core->grant_sequence;
+        entry->confirmed = false;
+        entry->resend = CORE_NEVER; /* goes with the admission */
+    }
+    peer->admit = true;
+    peer->ack = heartbeat->sequence;
+    core->publish_wanted = true;
+    core->stats.admissions++;
+}
+
+static void join(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat, int at,
+                 bool new_boot) {
+    struct peer *peer = &core->peer[at];
+    bool valid = heartbeat->join == CORE_JOIN_VALID;
+    enum peer_state was = peer->state;
+
+    for (uint32_t i = 0; i < heartbeat->records; i++) {
+        coordinator_make_row(core, heartbeat->record[i].key);
+    }
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        count_held(core, heartbeat, at, new_boot, core->active[i]);
+    }
+    if (was == PEER_UNKNOWN || was == PEER_UNKNOWN_GONE) {
+        peer->state = valid ? PEER_LIVE : PEER_GONE;
+        peer->last_ack = now;
+        coordinator_shrink_mass(core);
+        /* start_session() wants to know that it was given up. */
+        peer->state = valid && was == PEER_UNKNOWN_GONE ? was : peer->state;
+    }
+    if (heartbeat->leaving) {
+        /* It keeps what is in use until that has drained, as one that was lost. */
+        peer->state = PEER_LOST;
+        peer->session = 0;
+        peer->gone_at = now + core_expiry(core);
+        return;
+    }
+    if (!valid && !coordinator_complete(core)) {
+        if (was != PEER_LIVE) {
+            peer->state = PEER_GONE;
+        }
+        return; /* once all are known it is admitted */
+    }
+    start_session(core, now, heartbeat, at);
+}
+
+/* ---- */
+
+void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
+    int at = core_find_peer(core, heartbeat->from);
+
+    if (at < 0 || !coordinator_acts(core, now) ||
+        core_compare_terms(&heartbeat->term, &core->term) != 0) {
+        return;
+    }
+    struct peer *peer = &core->peer[at];
+    bool known = peer->boot != 0, same_boot = peer->boot == heartbeat->boot;
+    if ((known && same_boot && heartbeat->sequence <= peer->sequence) ||
+        !fresh(core, now, heartbeat)) {
+        return;
+    }
+    peer->ready = heartbeat->ready;
+    peer->ready_digest = heartbeat->ready_digest;
+    peer->vouched_dead = false; /* it is not */
+    if (peer->state == PEER_NONE) {
+        return;
+    }
+    if (known && !same_boot && heartbeat->join != CORE_JOIN_FRESH) {
+        return;
+    }
+    bool joins = heartbeat->join != CORE_JOIN_NO;
+    if (!records_good(core, heartbeat) || (joins && heartbeat->incomplete)) {
+        core->stats.ignored++;
+        return;
+    }
+    peer->boot = heartbeat->boot;
+    peer->sequence = heartbeat->sequence;
+    if (joins) {
+        join(core, now, heartbeat, at, known && !same_boot);
+        return;
+    }
+    struct core_session session = {core->term, peer->session};
+    if (peer->state == PEER_LIVE && peer->session != 0 &&
+        core_same_session(&session, &heartbeat->session)) {
+        report(core, heartbeat, at);
+        peer->ack = heartbeat->sequence;
+        peer->admit = false;
+        core->publish_wanted = true;
+    }
+}
+
+void core_on_heartbeat(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
+    if (heartbeat->from == core->self || !core_drained(core)) {
+        return;
+    }
+    if (core_find_peer(core, heartbeat->from) < 0 || core_absurd_term(&heartbeat->term) ||
+        heartbeat->sequence == 0 || heartbeat->boot == 0 ||
+        (unsigned)heartbeat->join > CORE_JOIN_FRESH) {
+        core->stats.ignored++;
+        return;
+    }
+    election_seen(core, &heartbeat->term);
+    if (core->leading && core_compare_terms(&heartbeat->term, &core->term) > 0) {
+        coordinator_step_down(core); /* there has been a later one */
+    }
+    member_commit(core, now, heartbeat->epoch, heartbeat->epoch_digest, false);
+    admit_on_heartbeat(core, now, heartbeat);
+    core_run(core, now);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+bool coordinator_acts(const struct core *core, uint64_t now) {
+    return core->leading && now < core->lease_end;
+}
+
+struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer) {
+    return &core->entry[(size_t)key * CORE_MEMBERS_MAX + (size_t)peer];
+}
+
+bool coordinator_complete(const struct core *core) {
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        if (core->peer[i].state == PEER_UNKNOWN) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_unknown(const struct peer *peer) {
+    return peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
+}
+
+bool coordinator_unknown(const struct core *core) {
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        if (is_unknown(&core->peer[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int64_t coordinator_unknown_reserves(const struct core *core, uint32_t key) {
+    int64_t sum = 0;
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        if (is_unknown(&core->peer[i])) {
+            sum +=
+                deal_reserve(&core->deal_committed, core->peer[i].hash, core->counter[key].limit);
+        }
+    }
+    return sum;
+}
+
+void coordinator_shrink_mass(struct core *core) {
+    bool unknown = coordinator_unknown(core);
+
+    if (unknown && !coordinator_complete(core)) {
+        return;
+    }
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        struct row *row = &core->row[core->active[i]];
+        int64_t most = unknown ? coordinator_unknown_reserves(core, core->active[i]) : 0;
+        row->mass = row->mass < most ? row->mass : (int32_t)most;
+        coordinator_touch(core, core->active[i]);
+    }
+}
+
+void coordinator_touch(struct core *core, uint32_t key) {
+    core->row[key].dirty = true;
+    core->dirty = true;
+}
+
+void coordinator_make_row(struct core *core, uint32_t key) {
+    struct row *row = &core->row[key];
+    const struct counter *counter = &core->counter[key];
+    int64_t out = 0;
+
+    if (row->present) {
+        return;
+    }
+    *row = (struct row){.present = true, .place = core->active_count, .calm_since = CORE_NEVER};
+    core->active[core->active_count++] = key;
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct peer *peer = &core->peer[i];
+        struct entry *entry = coordinator_entry(core, key, i);
+        if (peer->hash == 0) {
+            continue;
+        }
+        *entry = (struct entry){.confirmed = true, .limit = -1, .resend = CORE_NEVER};
+        if (peer->state == PEER_NONE) {
+            continue;
+        }
+        entry->home = deal_home(&core->deal_committed, peer->hash, counter->hash, counter->limit);
+        entry->reserve = deal_reserve(&core->deal_committed, peer->hash, counter->limit);
+        if (!is_unknown(peer)) {
+            /* Nobody has said anything of this counter: it is at its opening deal. */
+            bool session = peer->state == PEER_LIVE || peer->state == PEER_LOST;
+            entry->present = true;
+            entry->out = entry->share = session ? entry->home : entry->reserve;
+            out += entry->out;
+        }
+    }
+    if (coordinator_unknown(core)) {
+        int64_t mass = counter->limit - out;
+        int64_t reserves = coordinator_unknown_reserves(core, key);
+        if (mass > reserves && (coordinator_complete(core) || MUTANT(core, MUTANT_NO_MASS))) {
+            mass = reserves;
+        }
+        row->mass = mass > 0 ? (int32_t)mass : 0;
+    }
+    coordinator_touch(core, key);
+    core->whole_due = 0; /* tell the new set */
+}
+
+void coordinator_drop_row(struct core *core, uint32_t key) {
+    struct row *row = &core->row[key];
+    uint32_t last = core->active[--core->active_count];
+
+    core->active[row->place] = last;
+    core->row[last].place = row->place;
+    *row = (struct row){.present = false};
+}
+
+void coordinator_step_down(struct core *core) {
+    while (core->active_count > 0) {
+        coordinator_drop_row(core, core->active[core->active_count - 1]);
+    }
+    core->leading = false;
+}
+
+static void forget_peer(const struct core *core, struct peer *peer) {
+    bool holds = peer->committed && !peer->witness;
+    *peer = (struct peer){.hash = peer->hash,
+                          .committed = peer->committed,
+                          .pending = peer->pending,
+                          .witness = peer->witness,
+                          .pending_witness = peer->pending_witness,
+                          .vouched_dead = peer->vouched_dead,
+                          .state = holds && core->leading ? PEER_UNKNOWN : PEER_NONE};
+}
+
+void coordinator_take_over(struct core *core, uint64_t now) {
+    coordinator_step_down(core); /* forgets the rows of an earlier time */
+    core->leading = true;
+    core->since = now;
+    core->term = core->candidate_term;
+    core->memory.term = core->term.number;
+    core->memory.term_member = core->term.candidate;
+    core->memory_dirty = true;
+    core->contended_known = false;
+    core->echo_term = core->term;
+    core->echo_time = now;
+    core->coordinator = core->self;
+    core->coordinator_heard = now;
+    core->grant_sequence = core->session_number = 0;
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        if (core->peer[i].hash != 0) {
+            forget_peer(core, &core->peer[i]);
+        }
+    }
+    core->full_due = now;
+    core->whole_due = core->publish_last = 0;
+    core->stats.takeovers++;
+    heartbeat_soon(core, now);
+}
+
+/* ---- what time does to members ---- */
+
+static void lose(struct core *core, struct peer *peer, int at) {
+    peer->state = PEER_LOST;
+    peer->gone_at = peer->last_ack + core_expiry(core);
+    for (uint32_t i = 0; MUTANT(core, MUTANT_LOST_AT_USE) && i < core->active_count; i++) {
+        struct entry *entry = coordinator_entry(core, core->active[i], at);
+        entry->out = entry->in_use > entry->reserve ? entry->in_use : entry->reserve;
+        entry->share = entry->out;
+    }
+}
+
+static void give_up(struct core *core, struct peer *peer, int at) {
+    peer->state = PEER_GONE;
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        struct entry *entry = coordinator_entry(core, core->active[i], at);
+        entry->out = entry->out < entry->reserve ? entry->out : entry->reserve;
+        entry->share = entry->out;
+        entry->confirmed = true;
+        entry->wants = 0;
+        coordinator_touch(core, core->active[i]);
+    }
+}
+
+static void age(struct core *core, uint64_t now) {
+    bool changed = false;
+
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        struct peer *peer = &core->peer[i];
+        if (peer->state == PEER_LIVE && now > peer->last_ack + core_margin(core->timers.session)) {
+            lose(core, peer, i);
+        }
+        if ((peer->state == PEER_LOST && now > peer->gone_at) ||
+            ((peer->state == PEER_LOST || peer->state == PEER_LIVE) && peer->vouched_dead)) {
+            give_up(core, peer, i);
+        }
+        if (peer->state == PEER_UNKNOWN &&
+            (now > core->since + core_expiry(core) || peer->vouched_dead)) {
+            peer->state = PEER_UNKNOWN_GONE;
+            changed = true;
+        }
+    }
+    if (changed) {
+        coordinator_shrink_mass(core);
+    }
+}
+
+/* ---- a pending configuration ---- */
+
+/* Every holder of shares under the old one fits the new one in the accounts too. */
+static bool accounts_fit(const struct core *core, uint32_t key) {
+    const struct counter *counter = &core->counter[key];
+
+    for (int i = 0; table_changes(core, counter) && i < CORE_MEMBERS_MAX; i++) {
+        const struct peer *peer = &core->peer[i];
+        const struct entry *entry = coordinator_entry(core, key, i);
+        if (peer->hash == 0 || peer->state == PEER_NONE || peer->state == PEER_GONE ||
+            !entry->present) {
+            continue;
+        }
+        if (entry->out >
+            deal_home(&core->deal_pending, peer->hash, counter->hash, counter->pending_limit)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool may_commit(const struct core *core) {
+    if (core->pending.epoch == 0) {
+        return false;
+    }
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct peer *peer = &core->peer[i];
+        if (peer->hash == 0 || (peer->vouched_dead && !peer->pending)) {
+            continue; /* an operator vouches that it holds nothing, and it goes */
+        }
+        bool fits = peer->hash == core->self ? core->fits
+                                             : peer->ready == core->pending.epoch &&
+                                                   peer->ready_digest == core->pending.digest;
+        if (!fits || is_unknown(peer)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        if (!accounts_fit(core, core->active[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void commit(struct core *core, uint64_t now) {
+    uint64_t epoch = core->pending.epoch;
+
+    /* Changed counters start again from the new opening deal: forget their rows. */
+    for (uint32_t i = core->active_count; i-- > 0;) {
+        uint32_t key = core->active[i];
+        if (table_changes(core, &core->counter[key])) {
+            coordinator_drop_row(core, key);
+        }
+    }
+    member_commit(core, now, epoch, core->pending.digest, true);
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        struct peer *peer = &core->peer[i];
+        bool holds = peer->committed && !peer->witness;
+        if (peer->hash == 0 || holds == (peer->state != PEER_NONE)) {
+            continue;
+        }
+        peer->state = holds ? PEER_GONE : PEER_NONE; /* a new one has its reserve, and joins */
+        for (uint32_t a = 0; a < core->active_count; a++) {
+            coordinator_entry(core, core->active[a], i)->present = holds;
+        }
+    }
+    core->whole_due = 0;
+}
+
+bool coordinator_run(struct core *core, uint64_t now) {
+    if (!coordinator_acts(core, now)) {
+        return false;
+    }
+    bool full = now >= core->full_due;
+    if (full) {
+        core->full_due = now + FULL_PASS_MS;
+        age(core, now);
+        if (may_commit(core) && core->applying == 0) {
+            commit(core, now);
+        }
+    }
+    for (uint32_t i = core->active_count; (full || core->dirty) && i-- > 0;) {
+        struct row *row = &core->row[core->active[i]];
+        if (full || row->dirty) {
+            row->dirty = false;
+            deal_row(core, now, core->active[i]); /* may drop it: hence from the end */
+        }
+    }
+    core->dirty = false;
+    return publish_run(core, now);
+}
+
+uint64_t coordinator_due(const struct core *core) {
+    uint64_t due = core->lease_end < core->full_due ? core->lease_end : core->full_due;
+    uint64_t publish = core->publish_last + core->timers.coalesce;
+
+    return core->publish_wanted && publish < due ? publish : due;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "internal.h"
+
+#ifdef SLOTSHARE_MUTANTS
+_Thread_local int core_mutant;
+#endif
+
+struct core_timers core_timers_default(void) {
+    return (struct core_timers){.heartbeat = 500,
+                                .session = 6000,
+                                .leader = 2000,
+                                .drain = 30000,
+                                .grace = 2000,
+                                .rotation = 5000,
+                                .cool = 8000,
+                                .fresh = 2000,
+                                .coalesce = 20};
+}
+
+uint64_t core_margin(uint64_t ms) {
+    return ms + ms / 50 + 2;
+}
+
+uint64_t core_expiry(const struct core *core) {
+    uint64_t drain = MUTANT(core, MUTANT_NO_DRAIN_WAIT) ? 0 : core->timers.drain;
+    return core_margin((uint64_t)core->timers.session + drain + core->timers.grace);
+}
+
+uint64_t core_random(struct core *core, uint64_t below) {
+    /* splitmix64 (Steele, Lea, Flood 2014): any seed is good, equal seeds give equal runs. */
+    uint64_t z = (core->random += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (z ^ (z >> 31)) % below;
+}
+
+int core_compare_terms(const struct core_term *a, const struct core_term *b) {
+    if (a->number != b->number) {
+        return a->number < b->number ? -1 : 1;
+    }
+    return (a->candidate > b->candidate) - (a->candidate < b->candidate);
+}
+
+bool core_same_session(const struct core_session *a, const struct core_session *b) {
+    return a->number == b->number && core_compare_terms(&a->term, &b->term) == 0;
+}
+
+struct core_term core_memory_term(const struct core *core) {
+    return (struct core_term){core->memory.term, core->memory.term_member};
+}
+
+struct core_session core_memory_session(const struct core *core) {
+    return (struct core_session){{core->memory.session_term, core->memory.session_term_member},
+                                 core->memory.session_number};
+}
+
+bool core_absurd_term(const struct core_term *term) {
+    return term->number > (uint64_t)1 << 62;
+}
+
+int core_find_peer(const struct core *core, uint64_t hash) {
+    for (int i = 0; hash != 0 && i < CORE_MEMBERS_MAX; i++) {
+        if (core->peer[i].hash == hash) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+bool core_has_member(const struct core_membership *membership, uint64_t hash) {
+    for (uint32_t i = 0; i < membership->members; i++) {
+        if (membership->member[i].hash == hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- actions ---- */
+
+bool core_drained(const struct core *core) {
+    return core->action_head == core->action_tail;
+}
+
+static struct core_action *push_raw(struct core *core, enum core_action_type type, uint32_t spare) {
+    if (core->action_tail + spare >= core->action_room) {
+        return NULL;
+    }
+    struct core_action *action = &core->action[core->action_tail++];
+    memset(action, 0, sizeof *action);
+    action->type = type;
+    return action;
+}
+
+void core_store_if_dirty(struct core *core) {
+    if (core->memory_dirty) {
+        struct core_action *action = push_raw(core, CORE_STORE_MEMORY, 0);
+        if (action != NULL) {
+            action->memory = core->memory;
+            core->memory_dirty = false;
+        }
+    }
+}
+
+struct core_action *core_push(struct core *core, enum core_action_type type) {
+    if (type == CORE_SET_SHARE || type == CORE_DROP_RECORD || type == CORE_COMMIT) {
+        return push_raw(core, type, 0); /* room was made for these: see core_create() */
+    }
+    uint32_t spare = 2 * core->keys + ACTIONS_SPARE / 2;
+    if (core->action_tail + spare >= core->action_room) {
+        return NULL; /* as if the message had been lost */
+    }
+    core_store_if_dirty(core);
+    return push_raw(core, type, spare);
+}
+
+const struct core_action *core_next_action(struct core *core) {
+    if (core->any_taken && core->taken == CORE_SEND_HEARTBEAT) {
+        core->heartbeat_busy = false;
+    } else if (core->any_taken && core->taken == CORE_SEND_DEAL) {
+        core->deal_busy = false;
+    }
+    core->any_taken = false;
+    if (core->action_head == core->action_tail) {
+        core->action_head = core->action_tail = 0;
+        return NULL;
+    }
+    const struct core_action *action = &core->action[core->action_head++];
+    core->any_taken = true;
+    core->taken = action->type;
+    return action;
+}
+
+/* ---- life ---- */
+
+static bool timers_good(const struct core_timers *t) {
+    return t->heartbeat != 0 && t->session != 0 && t->leader != 0 && t->drain != 0 &&
+           t->grace != 0 && t->rotation != 0 && t->cool != 0 && t->fresh != 0 && t->coalesce != 0;
+}
+
+static bool membership_good(const struct core_membership *m) {
+    if (m->epoch == 0 || m->reserve_percent > 100 || m->members == 0 ||
+        m->members > CORE_MEMBERS_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < m->members; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (m->member[i].hash == m->member[j].hash) {
+                return false;
+            }
+        }
+        if (m->member[i].hash == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_deal(struct deal_members *deal, const struct core_membership *membership) {
+    memset(deal, 0, sizeof *deal);
+    deal->reserve_percent = membership->reserve_percent;
+    for (uint32_t i = 0; i < membership->members; i++) {
+        if (!membership->member[i].witness) {
+            deal->hash[deal->count++] = membership->member[i].hash;
+        }
+    }
+}
+
+/* Enter the members of a configuration into the table of peers. */
+static bool enter_peers(struct core *core, const struct core_membership *membership, bool pending) {
+    for (uint32_t i = 0; i < membership->members; i++) {
+        int at = core_find_peer(core, membership->member[i].hash);
+        for (int j = 0; at < 0 && j < CORE_MEMBERS_MAX; j++) {
+            if (core->peer[j].hash == 0) {
+                core->peer[j] = (struct peer){.hash = membership->member[i].hash};
+                at = j;
+            }
+        }
+        if (at < 0) {
+            return false;
+        }
+        struct peer *peer = &core->peer[at];
+        if (pending) {
+            peer->pending = true;
+            peer->pending_witness = membership->member[i].witness;
+        } else {
+            peer->committed = true;
+            peer->witness = membership->member[i].witness;
+        }
+    }
+    return true;
+}
+
+void core_destroy(struct core *core) {
+    if (core != NULL) {
+        free(core->counter);
+        free(core->watched);
+        free(core->row);
+        free(core->entry);
+        free(core->active);
+        free(core->action);
+        free(core->record);
+        free(core->grant);
+        free(core->contended_key);
+        free(core);
+    }
+}
+
+static bool take_memory(struct core *core, uint32_t keys) {
+    core->action_room = 4 * keys + 2 * ACTIONS_SPARE;
+    core->counter = calloc(keys, sizeof *core->counter);
+    core->watched = calloc(keys, sizeof *core->watched);
+    core->row = calloc(keys, sizeof *core->row);
+    core->entry = calloc((size_t)keys * CORE_MEMBERS_MAX, sizeof *core->entry);
+    core->active = calloc(keys, sizeof *core->active);
+    core->action = calloc(core->action_room, sizeof *core->action);
+    core->record = calloc(keys, sizeof *core->record);
+    core->grant = calloc((size_t)keys * 2, sizeof *core->grant);
+    core->contended_key = calloc(keys, sizeof *core->contended_key);
+    return core->counter != NULL && core->watched != NULL && core->row != NULL &&
+           core->entry != NULL && core->active != NULL && core->action != NULL &&
+           core->record != NULL && core->grant != NULL && core->contended_key != NULL;
+}
+
+static void start(struct core *core, const struct core_options *options, uint64_t now) {
+    core->self = options->self;
+    core->boot = options->boot;
+    core->created = options->created;
+    core->random = options->seed;
+    core->timers = options->timers;
+    core->committed = options->committed;
+    core->memory = options->memory;
+    fill_deal(&core->deal_committed, &core->committed);
+    core->sequence = core->memory.sequence;
+    core->own_number = core->memory.term;
+    core->heartbeat_due = now + core_random(core, core->timers.heartbeat);
+    core->coordinator_heard = now;
+    core->election_due = now + RETRY_MS + core_random(core, RETRY_MS);
+    core->scan_ok = core->memory.session_end == 0; /* never above the reserve in this incarnation */
+
+    /* A new incarnation keeps silent until everything that the old one said has become stale (an
+     * echo older than `fresh` changes nothing) and every vote that it gave has run out. Incarnation
+     * numbers have no order, and need none: a new one in a fresh message is the newer one. */
+    uint64_t wait =
+        core->timers.fresh > core->timers.leader ? core->timers.fresh : core->timers.leader;
+    core->quiet_until = core->created + core_margin(wait);
+    if (MUTANT(core, MUTANT_VOTE_NOT_STORED)) {
+        core->memory.vote_until = 0;
+    }
+    if (MUTANT(core, MUTANT_NO_BOOT_WAIT)) {
+        core->quiet_until = 0;
+    }
+    if (MUTANT(core, MUTANT_BOOT_WITH_SESSION) && core->memory.session_end == 0) {
+        core->memory.session_end = now + core->timers.session;
+        core->memory_dirty = true;
+    }
+}
+
+struct core *core_create(const struct core_options *options, uint64_t now) {
+    if (options->keys == 0 || options->keys > CORE_KEYS_MAX || options->self == 0 ||
+        !timers_good(&options->timers) || !membership_good(&options->committed)) {
+        return NULL;
+    }
+    struct core *core = calloc(1, sizeof *core);
+    if (core == NULL) {
+        return NULL;
+    }
+    core->keys = options->keys;
+    if (!take_memory(core, options->keys)) {
+        core_destroy(core);
+        return NULL;
+    }
+#ifdef SLOTSHARE_MUTANTS
+    core->mutant = core_mutant;
+#endif
+    start(core, options, now);
+    enter_peers(core, &core->committed, false);
+    return core;
+}
+
+void core_run(struct core *core, uint64_t now) {
+    /* Each may make work for the others; the rates that they keep to end the loop. */
+    for (int i = 0; i < 8; i++) {
+        bool did = election_run(core, now);
+        did = coordinator_run(core, now) || did;
+        did = heartbeat_run(core, now) || did;
+        if (!did) {
+            break;
+        }
+    }
+    core_store_if_dirty(core);
+}
+
+void core_tick(struct core *core, uint64_t now) {
+    core_run(core, now);
+}
+
+uint64_t core_next_tick(const struct core *core) {
+    uint64_t due = core->heartbeat_due;
+
+    if (core->election_due < due) {
+        due = core->election_due;
+    }
+    if (core->leading && coordinator_due(core) < due) {
+        due = coordinator_due(core);
+    }
+    return due;
+}
+
+/* ---- configuration ---- */
+
+bool core_config_pending(struct core *core, uint64_t now, const struct core_membership *pending) {
+    struct peer saved[CORE_MEMBERS_MAX];
+
+    if (!membership_good(pending) || core->pending.epoch != 0 ||
+        pending->epoch <= core->committed.epoch) {
+        return false;
+    }
+    memcpy(saved, core->peer, sizeof saved);
+    if (!enter_peers(core, pending, true)) {
+        memcpy(core->peer, saved, sizeof saved);
+        return false;
+    }
+    core->pending = *pending;
+    fill_deal(&core->deal_pending, pending);
+    /* Compared as sets: a change of order alone is none, because homes go by hash. */
+    core->members_change = core->deal_pending.count != core->deal_committed.count ||
+                           pending->reserve_percent != core->committed.reserve_percent;
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct peer *peer = &core->peer[i];
+        bool was = peer->committed && !peer->witness,
+             will = peer->pending && !peer->pending_witness;
+        core->members_change = core->members_change || was != will;
+    }
+    core->fits = false;
+    core->scan_ok = false; /* caps went down: what was read before may be too low now */
+    core->scan_asked = core->scanning = false;
+    for (uint32_t key = 0; key < core->keys; key++) {
+        if (core->counter[key].defined) {
+            table_deal(core, &core->counter[key]);
+            table_watch(core, now, key);
+        }
+    }
+    core_run(core, now);
+    return true;
+}
+
+void core_config_fits(struct core *core, uint64_t now) {
+    core->fits = core->pending.epoch != 0;
+    heartbeat_soon(core, now);
+    core_run(core, now);
+}
+
+void core_vouch_dead(struct core *core, uint64_t now, uint64_t member) {
+    int at = core_find_peer(core, member);
+
+    if (at >= 0 && member != core->self) {
+        core->peer[at].vouched_dead = true;
+    }
+    core_run(core, now);
+}
+
+void core_leave(struct core *core, uint64_t now) {
+    core->leaving = true;
+    coordinator_step_down(core);
+    if (core->memory.session_end > now) {
+        /* The session ends here, by our own hand: workers are at the reserve from now on. */
+        core->memory.session_end = now;
+        core->memory_dirty = true;
+    }
+    core->scan_ok = core->memory.session_end == 0;
+    core->scan_asked = core->scanning = false;
+    heartbeat_soon(core, now);
+    core_run(core, now);
+}
+
+bool core_left(const struct core *core) {
+    return core->left;
+}
+
+/* ---- to look at ---- */
+
+uint64_t core_coordinator(const struct core *core, uint64_t now) {
+    return now - core->coordinator_heard <= 2 * (uint64_t)core->timers.leader ? core->coordinator
+                                                                              : 0;
+}
+
+bool core_leading(const struct core *core, uint64_t now) {
+    return coordinator_acts(core, now);
+}
+
+struct core_stats core_stats(const struct core *core) {
+    return core->stats;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+/* Who takes part in one dealing. */
+struct table {
+    int live[CORE_MEMBERS_MAX]; /* peers with a session */
+    int count;
+    int32_t want[CORE_MEMBERS_MAX], target[CORE_MEMBERS_MAX];
+    int64_t elsewhere; /* out of those without a session */
+    int64_t owed;      /* reserves that are not there yet: free slots go to them first */
+};
+
+int32_t deal_limit(const struct core *core, uint32_t key) {
+    int32_t limit = core->counter[key].limit;
+
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct entry *entry = coordinator_entry(core, key, i);
+        if (core->peer[i].state == PEER_LIVE && entry->limit >= 0 && entry->limit < limit) {
+            limit = entry->limit;
+        }
+    }
+    return limit;
+}
+
+int64_t deal_free(const struct core *core, uint32_t key) {
+    int64_t left = (int64_t)deal_limit(core, key) - core->row[key].mass;
+
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct entry *entry = coordinator_entry(core, key, i);
+        if (core->peer[i].hash != 0 && entry->present) {
+            left -= entry->out;
+        }
+    }
+    return left;
+}
+
+void deal_reserves(struct core *core, uint32_t key) {
+    int64_t left = deal_free(core, key);
+
+    if (MUTANT(core, MUTANT_NO_RESERVE_FIRST)) {
+        return;
+    }
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        struct entry *entry = coordinator_entry(core, key, i);
+        if (core->peer[i].state == PEER_GONE && entry->present && entry->out < entry->reserve &&
+            left > 0) {
+            int32_t missing = entry->reserve - entry->out;
+            int32_t more = left < missing ? (int32_t)left : missing;
+            entry->out += more;
+            entry->share = entry->out;
+            left -= more;
+        }
+    }
+    if (coordinator_unknown(core) && coordinator_complete(core)) {
+        struct row *row = &core->row[key];
+        int64_t missing = coordinator_unknown_reserves(core, key) - row->mass;
+        int64_t more = left < missing ? left : missing;
+        if (more > 0) {
+            row->mass += (int32_t)more;
+        }
+    }
+}
+
+/* Growth has raised `out` already, so that no message is needed to know it is covered. */
+static void grant(struct core *core, uint32_t key, int peer, int32_t share) {
+    struct entry *entry = coordinator_entry(core, key, peer);
+
+    entry->share = share;
+    entry->grant = ++core->grant_sequence;
+    entry->confirmed = false;
+    entry->resend = 0;
+    core->publish_wanted = true;
+    core->stats.grants++;
+}
+
+static void gather(struct core *core, uint32_t key, struct table *table) {
+    table->count = 0;
+    table->elsewhere = table->owed = 0;
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct entry *entry = coordinator_entry(core, key, i);
+        if (core->peer[i].hash == 0 || !entry->present) {
+            continue;
+        }
+        if (core->peer[i].state == PEER_LIVE) {
+            int32_t want = entry->wants > entry->reserve ? entry->wants : entry->reserve;
+            if (table_changes(core, &core->counter[key])) {
+                /* It would not go above its next home in any case: do not deal what lies idle. */
+                int32_t next = deal_home(&core->deal_pending, core->peer[i].hash,
+                                         core->counter[key].hash, core->counter[key].pending_limit);
+                want = want < next ? want : next;
+            }
+            table->live[table->count] = i;
+            table->want[table->count++] = want;
+        } else {
+            table->elsewhere += entry->out;
+            table->owed += entry->out < entry->reserve ? entry->reserve - entry->out : 0;
+        }
+    }
+    if (coordinator_unknown(core) && coordinator_complete(core)) {
+        int64_t missing = coordinator_unknown_reserves(core, key) - core->row[key].mass;
+        table->owed += missing > 0 ? missing : 0;
+    }
+}
+
+/* Nobody hungry for a while: the opening deal comes back, and the counter costs nothing again.
+ * @return true: the row is gone. */
+static bool cool(struct core *core, uint64_t now, uint32_t key, struct table *table) {
+    struct row *row = &core->row[key];
+    bool hungry = table->owed > 0 || deal_limit(core, key) != core->counter[key].limit;
+    bool home = true, all = true;
+
+    for (int i = 0; i < table->count; i++) {
+        const struct entry *entry = coordinator_entry(core, key, table->live[i]);
+        hungry = hungry || entry->wants > entry->share || entry->wants > entry->home;
+        home = home && entry->out == entry->home && entry->confirmed;
+    }
+    if (hungry) {
+        row->calm_since = CORE_NEVER;
+        return false;
+    }
+    if (row->calm_since == CORE_NEVER) {
+        row->calm_since = now;
+    }
+    if (now - row->calm_since <= core->timers.cool) {
+        return false;
+    }
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        enum peer_state state = core->peer[i].state;
+        all = all && (state == PEER_NONE || state == PEER_LIVE);
+    }
+    if (home && all) {
+        coordinator_drop_row(core, key);
+        core->whole_due = 0;
+        return true;
+    }
+    for (int i = 0; i < table->count; i++) {
+        table->target[i] = coordinator_entry(core, key, table->live[i])->home;
+    }
+    return false;
+}
+
+/* Donors give only as much as is missing, those with the most to spare first. */
+static void shrink(struct core *core, uint32_t key, const struct table *table, int64_t missing) {
+    bool done[CORE_MEMBERS_MAX] = {false};
+
+    while (missing > 0) {
+        int best = -1;
+        int32_t most = 0;
+        for (int i = 0; i < table->count; i++) {
+            int32_t spare = coordinator_entry(core, key, table->live[i])->share - table->target[i];
+            if (!done[i] && spare > most) {
+                most = spare;
+                best = i;
+            }
+        }
+        if (best < 0) {
+            return;
+        }
+        done[best] = true;
+        int32_t less = most < missing ? most : (int32_t)missing;
+        grant(core, key, table->live[best],
+              coordinator_entry(core, key, table->live[best])->share - less);
+        missing -= less;
+    }
+}
+
+static bool grows_before(const struct entry *a, const struct entry *b) {
+    return a->share != b->share ? a->share < b->share : a->served < b->served;
+}
+
+/* Only from what is free, the smallest share first; `out` goes up before anything is sent. */
+static void grow(struct core *core, uint32_t key, const struct table *table, int64_t left) {
+    bool done[CORE_MEMBERS_MAX] = {false};
+
+    for (;;) {
+        int best = -1;
+        for (int i = 0; i < table->count; i++) {
+            const struct entry *entry = coordinator_entry(core, key, table->live[i]);
+            if (!done[i] && table->target[i] > entry->share &&
+                (best < 0 ||
+                 grows_before(entry, coordinator_entry(core, key, table->live[best])))) {
+                best = i;
+            }
+        }
+        if (best < 0) {
+            return;
+        }
+        done[best] = true;
+        struct entry *entry = coordinator_entry(core, key, table->live[best]);
+        int64_t most = entry->out + (left > 0 ? left : 0);
+        int32_t next = table->target[best] < most ? table->target[best] : (int32_t)most;
+        if (next > entry->share) {
+            if (next > entry->out) {
+                left -= next - entry->out;
+                entry->out = next;
+            }
+            grant(core, key, table->live[best], next);
+        }
+    }
+}
+
+void deal_row(struct core *core, uint64_t now, uint32_t key) {
+    struct table table;
+
+    if (deal_free(core, key) < 0 && coordinator_complete(core) &&
+        deal_limit(core, key) == core->counter[key].limit) {
+        core->stats.over_dealt++;
+    }
+    deal_reserves(core, key);
+    gather(core, key, &table);
+    int64_t cap =
+        (int64_t)deal_limit(core, key) - table.elsewhere - core->row[key].mass - table.owed;
+    maxmin_targets(core, now, key, table.live, table.want, table.target, table.count, cap);
+    if (cool(core, now, key, &table)) {
+        return;
+    }
+    int64_t needed = table.owed, draining = 0, left = deal_free(core, key);
+    for (int i = 0; i < table.count; i++) {
+        const struct entry *entry = coordinator_entry(core, key, table.live[i]);
+        needed += table.target[i] > entry->share ? table.target[i] - entry->share : 0;
+        draining += entry->out > entry->share ? entry->out - entry->share : 0;
+    }
+    shrink(core, key, &table, needed - left - draining);
+    int64_t kept = left > 0 ? left : 0;
+    grow(core, key, &table, left - (kept < table.owed ? kept : table.owed));
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+/* The order in which members stand: as configured, witnesses last. -1: not a member. */
+static int rank_of(const struct core *core, uint64_t hash) {
+    int rank = 0, found = -1;
+    bool found_witness = false;
+
+    for (uint32_t i = 0; i < core->committed.members; i++) {
+        if (core->committed.member[i].hash == hash) {
+            found = (int)i;
+            found_witness = core->committed.member[i].witness;
+        }
+    }
+    for (uint32_t i = 0; found >= 0 && i < core->committed.members; i++) {
+        const struct core_member *member = &core->committed.member[i];
+        bool before = member->witness == found_witness ? (int)i < found : found_witness;
+        rank += before ? 1 : 0;
+    }
+    return found < 0 ? -1 : rank;
+}
+
+void election_seen(struct core *core, const struct core_term *term) {
+    if (term->number > core->seen_number) {
+        core->seen_number = term->number;
+    }
+}
+
+static bool majority(const struct core *core, bool pending) {
+    int members = 0, votes = 0;
+
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct peer *peer = &core->peer[i];
+        if (peer->hash != 0 && (pending ? peer->pending : peer->committed)) {
+            members++;
+            votes += core->voted[i] ? 1 : 0;
+        }
+    }
+    return votes * 2 > members;
+}
+
+static bool elected(const struct core *core) {
+    return majority(core, false) && (core->pending.epoch == 0 || majority(core, true));
+}
+
+/* A vote for this node's round arrived, its own or another's. */
+static void count_vote(struct core *core, uint64_t now, int peer) {
+    core->voted[peer] = true;
+    if (!elected(core)) {
+        return;
+    }
+    uint64_t end = core->round_sent + core->timers.leader;
+    if (core->leading) {
+        if (now < core->lease_end || MUTANT(core, MUTANT_RESUME)) {
+            core->lease_end = end > core->lease_end ? end : core->lease_end;
+        } else {
+            coordinator_step_down(core); /* a lapsed leadership is never resumed */
+        }
+        return;
+    }
+    struct core_term seen = core_memory_term(core);
+    if (now < end && core_compare_terms(&core->candidate_term, &seen) > 0 && !core->leaving) {
+        core->lease_end = end;
+        coordinator_take_over(core, now);
+    }
+}
+
+/* @return true: this node's vote is the candidate's, and memory says so (to be stored before the
+ * vote is sent). */
+static bool give_vote(struct core *core, uint64_t now, const struct core_vote_request *request) {
+    struct control_memory *memory = &core->memory;
+    struct core_term seen = core_memory_term(core);
+    bool same = memory->vote_member == request->from && memory->vote_boot == request->boot &&
+                memory->vote_generation == request->generation;
+    bool known = core_has_member(&core->committed, request->from) ||
+                 core_has_member(&core->pending, request->from);
+
+    if (!known || now < core->quiet_until || core_compare_terms(&request->term, &seen) < 0 ||
+        (!same && now < memory->vote_until)) {
+        return false;
+    }
+    memory->vote_member = request->from;
+    memory->vote_boot = request->boot;
+    memory->vote_generation = request->generation;
+    memory->vote_until = now + core_margin(core->timers.leader);
+    core->memory_dirty = true;
+    return true;
+}
+
+static void ask(struct core *core, uint64_t now) {
+    int self = core_find_peer(core, core->self);
+    struct core_action *action;
+
+    core->round++;
+    core->round_sent = now;
+    memset(core->voted, 0, sizeof core->voted);
+    struct core_vote_request request = {.from = core->self,
+                                        .boot = core->boot,
+                                        .generation = core->memory.generation,
+                                        .term = core->candidate_term,
+                                        .round = core->round};
+    bool mine = give_vote(core, now, &request);
+    action = core_push(core, CORE_SEND_VOTE_REQUEST); /* also stores the vote first */
+    if (action != NULL) {
+        action->vote_request = request;
+    }
+    if (mine && self >= 0) {
+        count_vote(core, now, self);
+    }
+}
+
+static void stand(struct core *core, uint64_t now) {
+    uint64_t number = core->memory.term;
+
+    number = core->seen_number > number ? core->seen_number : number;
+    number = core->own_number > number ? core->own_number : number;
+    core->own_number = number + 1;
+    /* Name, incarnation and generation make the candidate: with a number that grows within one
+     * generation, no term is ever used twice, whatever memory is lost. */
+    uint64_t parts[] = {core->self, core->boot, core->memory.generation};
+    core->candidate_term.number = core->own_number;
+    core->candidate_term.candidate = deal_hash((const char *)parts, sizeof parts);
+    ask(core, now);
+}
+
+static bool own_vote_free(const struct core *core, uint64_t now) {
+    const struct control_memory *memory = &core->memory;
+    return now >= memory->vote_until ||
+           (memory->vote_member == core->self && memory->vote_boot == core->boot &&
+            memory->vote_generation == memory->generation);
+}
+
+/* A candidate that is never answered (it may be heard and not hear) leaves room for others, longer
+ * than the votes that it may hold. */
+static uint64_t retry_at(struct core *core, uint64_t now) {
+    uint64_t wait = RETRY_MS + core_random(core, RETRY_MS);
+
+    if (core->tries >= TRIES_IN_A_ROW) {
+        core->tries = 0;
+        wait += core->timers.leader + core_random(core, 2 * (uint64_t)core->timers.leader);
+    }
+    return now + wait;
+}
+
+bool election_run(struct core *core, uint64_t now) {
+    if (core->leading && now >= core->lease_end && !MUTANT(core, MUTANT_RESUME)) {
+        coordinator_step_down(core);
+    }
+    if (now < core->election_due) {
+        return false;
+    }
+    int rank = rank_of(core, core->self);
+    if (rank < 0 || core->leaving) {
+        core->election_due = now + core->timers.leader;
+        return false;
+    }
+    if (core->leading) {
+        core->election_due = now + core->timers.leader / 4;
+        ask(core, now);
+        return true;
+    }
+    uint64_t patience = (uint64_t)core->timers.leader * 11 / 10 + (uint64_t)(RANK_MS * rank);
+    uint64_t due = core->coordinator_heard + patience + 1;
+    due = due > core->quiet_until ? due : core->quiet_until;
+    if (now < due) {
+        core->election_due = due;
+        return false;
+    }
+    core->election_due = retry_at(core, now);
+    /* Who has given its own vote away does not ask for others': its asking would renew what it was
+     * given, and candidates that hold each other's votes would wait for one another for ever. */
+    if (!own_vote_free(core, now)) {
+        return false;
+    }
+    core->tries++;
+    stand(core, now);
+    return true;
+}
+
+/* A candidate before this one in rank stands too: void the own round first (no vote that still
+ * arrives for it counts), then the own vote is free for the other. */
+static void yield(struct core *core, uint64_t now, const struct core_vote_request *request) {
+    const struct control_memory *memory = &core->memory;
+    int mine = rank_of(core, core->self), theirs = rank_of(core, request->from);
+
+    if (core->leading || memory->vote_member != core->self || memory->vote_boot != core->boot ||
+        memory->vote_generation != core->memory.generation || theirs < 0 || theirs >= mine ||
+        now - core->coordinator_heard <= core->timers.leader) {
+        return;
+    }
+    core->round++;
+    memset(core->voted, 0, sizeof core->voted);
+    core->memory.vote_member = 0;
+    core->memory.vote_until = 0;
+    core->memory_dirty = true;
+    core->election_due = now + RETRY_MS + core_random(core, RETRY_MS);
+}
+
+void core_on_vote_request(struct core *core, uint64_t now,
+                          const struct core_vote_request *request) {
+    if (request->from == core->self || core_find_peer(core, request->from) < 0) {
+        return;
+    }
+    if (core_absurd_term(&request->term)) {
+        core->stats.ignored++;
+        return;
+    }
+    if (now >= core->quiet_until) {
+        yield(core, now, request);
+        bool granted = give_vote(core, now, request);
+        struct core_action *action = core_push(core, CORE_SEND_VOTE);
+        if (action != NULL) {
+            action->vote = (struct core_vote){.from = core->self,
+                                              .to = request->from,
+                                              .to_boot = request->boot,
+                                              .to_generation = request->generation,
+                                              .round = request->round,
+                                              .granted = granted,
+                                              .term = core_memory_term(core)};
+        }
+    }
+    core_run(core, now);
+}
+
+void core_on_vote(struct core *core, uint64_t now, const struct core_vote *vote) {
+    int peer = core_find_peer(core, vote->from);
+
+    if (vote->from == core->self || peer < 0 || !core_drained(core)) {
+        return;
+    }
+    if (core_absurd_term(&vote->term)) {
+        core->stats.ignored++;
+        return;
+    }
+    election_seen(core, &vote->term);
+    if (core->leading && core_compare_terms(&vote->term, &core->term) > 0) {
+        coordinator_step_down(core); /* a later one exists, and its members cannot hear this one */
+    }
+    if (vote->granted && vote->to == core->self && vote->to_boot == core->boot &&
+        vote->to_generation == core->memory.generation && vote->round == core->round) {
+        count_vote(core, now, peer);
+    }
+    core_run(core, now);
+}

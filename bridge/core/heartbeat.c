@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+void heartbeat_soon(struct core *core, uint64_t now) {
+    uint64_t earliest = core->heartbeat_last + core->timers.coalesce;
+    uint64_t at = earliest > now ? earliest : now;
+
+    if (at < core->heartbeat_due) {
+        core->heartbeat_due = at;
+    }
+}
+
+/* A join that says "my session is over" is sound only when what is in use above the reserve was
+ * read after the end: before it, a worker may still have gone up to the share. Ask for that. */
+static bool scanned(struct core *core) {
+    if (core->scan_ok || MUTANT(core, MUTANT_NO_SCAN)) {
+        return true;
+    }
+    if (!core->scan_asked && !core->scanning && core_push(core, CORE_SCAN) != NULL) {
+        core->scan_asked = true;
+    }
+    return false;
+}
+
+static void fill_records(struct core *core, uint64_t now, bool valid) {
+    core->heartbeat.records = 0;
+    for (uint32_t i = 0; i < core->watched_count; i++) {
+        uint32_t key = core->watched[i];
+        struct counter *counter = &core->counter[key];
+        int32_t cap = table_cap(core, now, counter);
+        bool hungry = counter->wants > cap && counter->limit > 0;
+        if (!counter->record && !counter->contended && !counter->applying && !hungry &&
+            counter->in_use <= (valid ? counter->home : counter->reserve)) {
+            continue;
+        }
+        if (valid && !counter->record && !counter->applying &&
+            !MUTANT(core, MUTANT_NO_GRANT_FLOOR)) {
+            /* What was reported stays comparable with later grants: a record at home, which the
+             * segment need not know because it says nothing else than none. */
+            counter->record = true;
+            counter->share = counter->home;
+            counter->grant = core->memory.grant_floor;
+        }
+        struct core_record *record = &core->record[core->heartbeat.records++];
+        record->key = key;
+        record->held = table_held(core, now, counter);
+        record->in_use = counter->in_use;
+        record->wants = counter->wants > counter->in_use ? counter->wants : counter->in_use;
+        record->limit = counter->limit;
+        record->grant = table_grant(core, counter);
+        if (MUTANT(core, MUTANT_REPORT_BEFORE_APPLIED) && counter->applying) {
+            record->grant = counter->next_grant;
+            record->held = counter->next_share;
+        }
+        counter->told_hungry = hungry;
+        counter->told_in_use = counter->in_use;
+    }
+    core->heartbeat.record = core->record;
+    core->stats.records += core->heartbeat.records;
+}
+
+static uint64_t next_sequence(struct core *core, uint64_t now) {
+    core->sequence++;
+    if (core->sequence > core->memory.sequence) {
+        /* Set a block aside, so that a successor starts above all that was ever sent. */
+        core->memory.sequence = core->sequence + SEQUENCE_BLOCK;
+        core->memory_dirty = true;
+    }
+    core->sent[core->sequence % SENT_RING] = (struct sent){core->sequence, now};
+    return core->sequence;
+}
+
+static enum core_join join_kind(const struct core *core, uint64_t now) {
+    struct core_session session = core_memory_session(core);
+    struct core_term term = core_memory_term(core);
+    bool valid = member_valid(core, now);
+
+    if (!member_holds(core) ||
+        (valid && session.number != 0 && core_compare_terms(&session.term, &term) == 0)) {
+        return CORE_JOIN_NO;
+    }
+    if (valid) {
+        return CORE_JOIN_VALID;
+    }
+    return core->memory.session_end == 0 ? CORE_JOIN_FRESH : CORE_JOIN_EXPIRED;
+}
+
+static void fill(struct core *core, uint64_t now, enum core_join join) {
+    struct core_heartbeat *heartbeat = &core->heartbeat;
+
+    *heartbeat = (struct core_heartbeat){
+        .from = core->self,
+        .boot = core->boot,
+        .generation = core->memory.generation,
+        .sequence = next_sequence(core, now),
+        .term = core_memory_term(core),
+        .session = core_memory_session(core),
+        .epoch = core->committed.epoch,
+        .epoch_digest = core->committed.digest,
+        .ready = core->fits ? core->pending.epoch : 0,
+        .ready_digest = core->fits ? core->pending.digest : 0,
+        .echo_term = core->echo_term,
+        .echo_time = core->echo_time,
+        .join = join,
+        .leaving = core->leaving,
+    };
+    if (member_holds(core)) {
+        fill_records(core, now, member_valid(core, now));
+    }
+}
+
+static bool may_send(const struct core *core, uint64_t now) {
+    return now >= core->quiet_until && core->echo_term.number != 0 && !core->admitting &&
+           !core->heartbeat_busy && !core->left &&
+           (core_has_member(&core->committed, core->self) ||
+            core_has_member(&core->pending, core->self));
+}
+
+bool heartbeat_run(struct core *core, uint64_t now) {
+    if (now < core->heartbeat_due) {
+        return false;
+    }
+    core->heartbeat_due = now + core->timers.heartbeat;
+    core->heartbeat_last = now;
+    if (!may_send(core, now)) {
+        return false;
+    }
+    enum core_join join = join_kind(core, now);
+    if (join == CORE_JOIN_EXPIRED || (join == CORE_JOIN_FRESH && core->pending.epoch != 0)) {
+        if (!scanned(core)) {
+            return false;
+        }
+        if (core->memory.session_number != 0 && !MUTANT(core, MUTANT_NO_JOIN_KILL)) {
+            /* The join says that the session is over: no late acknowledgement may revive it. */
+            core->memory.session_number = 0;
+            core->memory_dirty = true;
+        }
+    }
+    fill(core, now, join);
+    core_store_if_dirty(core);
+    struct core_action *action = core_push(core, CORE_SEND_HEARTBEAT);
+    if (action == NULL) {
+        return false;
+    }
+    action->heartbeat = &core->heartbeat;
+    core->heartbeat_busy = true;
+    core->stats.heartbeats++;
+    if (core->leaving && ++core->left_said >= 3) {
+        core->left = true;
+    }
+    if (coordinator_acts(core, now)) {
+        admit_on_heartbeat(core, now, &core->heartbeat);
+    }
+    return true;
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_BRIDGE_CORE_INTERNAL_H
+#define SLOTSHARE_BRIDGE_CORE_INTERNAL_H
+/**
+ * What the files of the core share. The member's part is in member.c and heartbeat.c, voting in
+ * election.c, the coordinator's in coordinator.c, admit.c, deal.c, maxmin.c and publish.c; core.c
+ * holds the life of it all and table.c the counters. Nothing here is thread-safe.
+ */
+#include <string.h>
+
+#include "../../conf/deal.h"
+#include "core.h"
+
+enum {
+    SENT_RING =
+        512, /* heartbeats whose acknowledgement still counts: more than a session's worth */
+    FULL_PASS_MS = 100,    /* the coordinator looks at every row this often */
+    RESEND_MS = 600,       /* a grant that was not confirmed is sent again */
+    RETRY_MS = 200,        /* a candidate asks again after this to twice this */
+    TRIES_IN_A_ROW = 8,    /* then a candidate pauses for longer than votes last */
+    RANK_MS = 250,         /* the next in rank waits this much longer */
+    SEQUENCE_BLOCK = 1024, /* heartbeat numbers set aside by one store */
+    ACTIONS_SPARE = 256,   /* messages and stores that may wait beside the shares */
+};
+
+/* A rule of the protocol left out, to show that the simulator notices. Never in what ships. */
+#ifdef SLOTSHARE_MUTANTS
+#include "mutants.h"
+#define MUTANT(core, name) ((core)->mutant == (name))
+#else
+#define MUTANT(core, name) false
+#endif
+
+/** What the coordinator knows of a member. */
+enum peer_state {
+    PEER_NONE,         /**< holds no share: a witness, or not in the committed configuration */
+    PEER_UNKNOWN,      /**< has not reported since the take-over */
+    PEER_UNKNOWN_GONE, /**< nor will it: whatever it held beyond its reserve has ended */
+    PEER_LIVE,
+    PEER_LOST, /**< its session has ended; what it held may still drain */
+    PEER_GONE, /**< holds what `out` says, at most its reserve unless it said more itself */
+};
+
+struct peer {
+    uint64_t hash; /* 0: free place */
+    bool committed, pending, witness, pending_witness;
+    /* the rest is the coordinator's, new at each take-over */
+    enum peer_state state;
+    uint64_t boot, sequence, session; /* 0: none yet */
+    uint64_t last_ack, gone_at;
+    uint64_t ack; /* heartbeat to acknowledge; 0: none */
+    bool admit;   /* the acknowledgement is an admission */
+    uint64_t grant_floor;
+    uint64_t ready, ready_digest;
+    bool vouched_dead; /* by the operator; not reset at a take-over */
+};
+
+/** The coordinator's account of one member in one contended counter. */
+struct entry {
+    bool present;
+    bool confirmed; /* the newest grant was reported back */
+    bool kept;      /* has a slot of the remainder until its rotation is over */
+    bool holding;   /* has one now, since `since` */
+    int32_t out;    /* the most that may be in force there */
+    int32_t share;  /* last dealt */
+    int32_t wants, in_use;
+    int32_t limit; /* what its file says; -1: not heard */
+    int32_t home, reserve;
+    uint64_t grant;  /* sequence of the last grant; 0: none yet */
+    uint64_t resend; /* when to send it (again); CORE_NEVER: not as a grant */
+    uint64_t since;
+    uint64_t served; /* last time it had one of the remainder; 0: never */
+};
+
+struct row {
+    bool present, dirty;
+    uint32_t place;      /* in core->active */
+    int32_t mass;        /* M: what unknown members may hold */
+    uint64_t calm_since; /* CORE_NEVER: somebody is hungry */
+};
+
+/** A counter as this node sees it. */
+struct counter {
+    bool defined;
+    bool record, stored; /* stored: the segment has the record too */
+    bool applying;       /* CORE_SET_SHARE is on its way: next_* */
+    bool contended;      /* in the coordinator's set */
+    bool named;          /* mark used while lists are compared */
+    bool told_hungry;
+    uint64_t hash;
+    int32_t limit, pending_limit;
+    int32_t home, reserve, pending_home, pending_reserve;
+    int32_t share, next_share;
+    uint64_t grant, next_grant;
+    int32_t in_use, wants, told_in_use;
+    uint32_t watch; /* place in core->watched plus 1; 0: not there */
+};
+
+struct sent {
+    uint64_t sequence, at;
+};
+
+struct core {
+    uint64_t self, boot, created, quiet_until, random;
+    uint32_t keys;
+    struct core_timers timers;
+    struct control_memory memory;
+    bool memory_dirty;
+#ifdef SLOTSHARE_MUTANTS
+    int mutant;
+#endif
+
+    struct core_membership committed, pending; /* pending.epoch 0: none */
+    struct deal_members deal_committed, deal_pending;
+    bool members_change, fits;
+    struct peer peer[CORE_MEMBERS_MAX];
+
+    struct counter *counter; /* [keys] */
+    uint32_t *watched, watched_count;
+
+    /* member */
+    struct core_term echo_term;
+    uint64_t echo_time, contended_time; /* contended_time: of the newest whole set in this term */
+    bool contended_known;
+    struct sent sent[SENT_RING];
+    uint64_t sequence, heartbeat_due, heartbeat_last;
+    uint32_t applying; /* counters with a share on its way */
+    bool admitting;    /* the session below starts when applying is 0 */
+    struct core_session admit_session;
+    uint64_t admit_end, admit_floor;
+    bool scan_asked, scan_ok;
+    uint64_t scan_from; /* begin of the scan that runs */
+    bool scanning;
+    bool leaving, left;
+    int left_said;
+
+    /* election */
+    uint64_t coordinator, coordinator_heard; /* who, when */
+    uint64_t election_due, round, round_sent, seen_number, own_number;
+    struct core_term candidate_term;
+    int tries; /* rounds since a coordinator was heard */
+    bool voted[CORE_MEMBERS_MAX];
+
+    /* coordinator */
+    bool leading;
+    uint64_t lease_end, since, grant_sequence, session_number;
+    struct core_term term; /* of this leadership */
+    uint64_t full_due, publish_last, whole_due;
+    bool publish_wanted, dirty;
+    struct row *row;     /* [keys] */
+    struct entry *entry; /* [keys * CORE_MEMBERS_MAX] */
+    uint32_t *active, active_count;
+
+    /* what goes out */
+    struct core_action *action;
+    uint32_t action_head, action_tail, action_room;
+    bool heartbeat_busy, deal_busy;
+    enum core_action_type taken; /* the action taken last */
+    bool any_taken;
+    struct core_heartbeat heartbeat;
+    struct core_record *record; /* [keys] */
+    struct core_deal deal;
+    struct core_part part[CORE_MEMBERS_MAX];
+    struct core_grant *grant; /* [2 * keys] */
+    uint32_t *contended_key;  /* [keys] */
+
+    struct core_stats stats;
+};
+
+/* ---- core.c ---- */
+
+/** A duration on another clock: 2% for the clocks' rates, 2 ms for what was rounded away. */
+uint64_t core_margin(uint64_t ms);
+/** How long what a node held may go on after its session was last prolonged, seen from afar. */
+uint64_t core_expiry(const struct core *core);
+/** @return 0 to below - 1. below > 0. */
+uint64_t core_random(struct core *core, uint64_t below);
+/** All actions so far were taken: only then may a message be acted upon. */
+bool core_drained(const struct core *core);
+/** Queue an action to be filled in. What is dirty in memory is stored before a message.
+ * @return NULL: no room, only for messages. */
+struct core_action *core_push(struct core *core, enum core_action_type type);
+void core_store_if_dirty(struct core *core);
+/** Do what is due now. The end of every event. */
+void core_run(struct core *core, uint64_t now);
+int core_compare_terms(const struct core_term *a, const struct core_term *b);
+bool core_same_session(const struct core_session *a, const struct core_session *b);
+struct core_term core_memory_term(const struct core *core);
+struct core_session core_memory_session(const struct core *core);
+/** @return place in core->peer, or -1. */
+int core_find_peer(const struct core *core, uint64_t hash);
+bool core_has_member(const struct core_membership *membership, uint64_t hash);
+/** A term that no honest cluster reaches: refused, so that it cannot be used up. */
+bool core_absurd_term(const struct core_term *term);
+
+/* ---- table.c ---- */
+
+/** Compute the homes again, after a change of the configuration or limits. */
+void table_deal(struct core *core, struct counter *counter);
+/** The counter's limit or the members change with the pending configuration. */
+bool table_changes(const struct core *core, const struct counter *counter);
+/** cap(k) of the design: what may be taken up to. With `share` in the place of a record's share,
+ * or of the home. */
+int32_t table_cap_with(const struct core *core, uint64_t now, const struct counter *counter,
+                       int32_t share);
+int32_t table_cap(const struct core *core, uint64_t now, const struct counter *counter);
+/** The most that can be in force: also with a share on its way. */
+int32_t table_held(const struct core *core, uint64_t now, const struct counter *counter);
+/** Put the key into the list of those watched, or take it out, as it now needs. */
+void table_watch(struct core *core, uint64_t now, uint32_t key);
+uint64_t table_grant(const struct core *core, const struct counter *counter);
+/** Send CORE_SET_SHARE on its way. Not while one is. */
+void table_set_share(struct core *core, uint32_t key, int32_t share, uint64_t grant);
+void table_drop_record(struct core *core, uint32_t key);
+
+/* ---- member.c ---- */
+
+bool member_valid(const struct core *core, uint64_t now);
+/** This node holds shares under the committed (or pending) configuration. */
+bool member_holds(const struct core *core);
+void member_on_deal(struct core *core, uint64_t now, const struct core_deal *deal);
+/** The last share of an admission is in force: the session starts. */
+void member_admitted(struct core *core, uint64_t now);
+/** Another member, or this coordinator itself (own), has committed this configuration. */
+void member_commit(struct core *core, uint64_t now, uint64_t epoch, uint64_t digest, bool own);
+
+/* ---- heartbeat.c ---- */
+
+/** Send one as soon as the rate allows. */
+void heartbeat_soon(struct core *core, uint64_t now);
+bool heartbeat_run(struct core *core, uint64_t now);
+
+/* ---- election.c ---- */
+
+bool election_run(struct core *core, uint64_t now);
+void election_seen(struct core *core, const struct core_term *term);
+
+/* ---- coordinator.c ---- */
+
+/** Leads, and its lease has not run out. */
+bool coordinator_acts(const struct core *core, uint64_t now);
+void coordinator_take_over(struct core *core, uint64_t now);
+void coordinator_step_down(struct core *core);
+bool coordinator_run(struct core *core, uint64_t now);
+uint64_t coordinator_due(const struct core *core);
+/** Nobody is PEER_UNKNOWN. */
+bool coordinator_complete(const struct core *core);
+/** Somebody is PEER_UNKNOWN or PEER_UNKNOWN_GONE. */
+bool coordinator_unknown(const struct core *core);
+struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer);
+/** Make the row if there is none: from now on the counter is contended. */
+void coordinator_make_row(struct core *core, uint32_t key);
+void coordinator_drop_row(struct core *core, uint32_t key);
+/** Sum of the reserves of unknown members. */
+int64_t coordinator_unknown_reserves(const struct core *core, uint32_t key);
+/** M can be no more than the reserves of the members that are gone for good; 0 without any. */
+void coordinator_shrink_mass(struct core *core);
+void coordinator_touch(struct core *core, uint32_t key);
+
+/* ---- admit.c ---- */
+
+void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat);
+
+/* ---- deal.c ---- */
+
+/** The lowest limit that this node or a live member has. */
+int32_t deal_limit(const struct core *core, uint32_t key);
+/** L minus all that is out minus M; negative when there is more out than the limit. */
+int64_t deal_free(const struct core *core, uint32_t key);
+/** Members without a session get their reserve first. */
+void deal_reserves(struct core *core, uint32_t key);
+void deal_row(struct core *core, uint64_t now, uint32_t key);
+
+/* ---- maxmin.c ---- */
+
+/**
+ * Integer max-min: no target exceeds its want, their sum is at most cap, and nobody could get more
+ * without somebody with no more getting less. What does not divide goes one by one to those that
+ * were served the longest ago, and stays with them for a rotation.
+ * @param peers, wants, targets  count of each; the entries are those of the row
+ */
+void maxmin_targets(struct core *core, uint64_t now, uint32_t key, const int *peers,
+                    const int32_t *wants, int32_t *targets, int count, int64_t cap);
+
+/* ---- publish.c ---- */
+
+bool publish_run(struct core *core, uint64_t now);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+#include "internal.h"
+
+bool member_valid(const struct core *core, uint64_t now) {
+    return now < core->memory.session_end;
+}
+
+static bool holds(const struct core_membership *membership, uint64_t hash) {
+    for (uint32_t i = 0; i < membership->members; i++) {
+        if (membership->member[i].hash == hash) {
+            return !membership->member[i].witness;
+        }
+    }
+    return false;
+}
+
+bool member_holds(const struct core *core) {
+    return holds(&core->committed, core->self) || holds(&core->pending, core->self);
+}
+
+static const struct sent *find_sent(const struct core *core, uint64_t sequence) {
+    const struct sent *sent = &core->sent[sequence % SENT_RING];
+    return sequence != 0 && sent->sequence == sequence ? sent : NULL;
+}
+
+/* ---- configuration ---- */
+
+static void lower_to_pending(struct core *core) {
+    for (uint32_t i = 0; i < core->watched_count; i++) {
+        uint32_t key = core->watched[i];
+        struct counter *counter = &core->counter[key];
+        if (counter->record && !counter->stored && table_changes(core, counter)) {
+            counter->record = false; /* the segment goes to the new home, and so must we */
+        }
+        if (counter->record && !counter->applying && table_changes(core, counter) &&
+            counter->share > counter->pending_home) {
+            /* The pending configuration has held workers to this already. */
+            counter->share = counter->pending_home;
+            table_set_share(core, key, counter->share, counter->grant);
+        }
+    }
+}
+
+static void swap_peers(struct core *core) {
+    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+        struct peer *peer = &core->peer[i];
+        peer->committed = peer->pending;
+        peer->witness = peer->pending_witness;
+        peer->pending = peer->pending_witness = false;
+        if (!peer->committed) {
+            *peer = (struct peer){.hash = 0};
+        }
+    }
+}
+
+void member_commit(struct core *core, uint64_t now, uint64_t epoch, uint64_t digest, bool own) {
+    if (epoch <= core->committed.epoch || core->pending.epoch != epoch ||
+        core->pending.digest != digest || core->applying != 0) {
+        return;
+    }
+    if (core->leading && !own) {
+        coordinator_step_down(core); /* its accounts are of the old configuration */
+    }
+    lower_to_pending(core);
+    struct core_action *action = core_push(core, CORE_COMMIT);
+    if (action == NULL) {
+        return;
+    }
+    action->commit.epoch = epoch;
+    action->commit.digest = digest;
+    core->committed = core->pending;
+    core->deal_committed = core->deal_pending;
+    memset(&core->pending, 0, sizeof core->pending);
+    core->members_change = core->fits = false;
+    swap_peers(core);
+    for (uint32_t key = 0; key < core->keys; key++) {
+        struct counter *counter = &core->counter[key];
+        if (counter->defined) {
+            counter->limit = counter->pending_limit;
+            table_deal(core, counter);
+            table_watch(core, now, key);
+        }
+    }
+    heartbeat_soon(core, now);
+}
+
+/* ---- what the coordinator says to this member ---- */
+
+/* Every record is replaced. The shares are applied one by one while no session, or still the old
+ * one, is in force; the new session starts with the last of them. Either way nothing in force ever
+ * exceeds what the coordinator has already counted: it admits with no less than the join said. */
+static void admit(struct core *core, uint64_t now, const struct core_part *part) {
+    const struct sent *sent = find_sent(core, part->ack);
+
+    if (sent == NULL || sent->at + core->timers.session <= now || core->applying != 0 ||
+        core->admitting || core->leaving || part->incomplete || part->grants > core->keys) {
+        return;
+    }
+    struct core_session mine = core_memory_session(core);
+    if (mine.number != 0 && core_compare_terms(&mine.term, &part->session.term) == 0 &&
+        part->session.number <= mine.number) {
+        return;
+    }
+    bool good = true;
+    uint32_t marked = 0;
+    for (; good && marked < part->grants; marked++) {
+        const struct core_grant *grant = &part->grant[marked];
+        if (grant->key >= core->keys || !core->counter[grant->key].defined ||
+            core->counter[grant->key].named || grant->share < 0 || grant->share > CONF_LIMIT_MAX) {
+            good = false;
+            break;
+        }
+        core->counter[grant->key].named = true;
+    }
+    for (uint32_t i = core->watched_count; good && i-- > 0;) {
+        uint32_t key = core->watched[i];
+        if (core->counter[key].record && !core->counter[key].named) {
+            table_drop_record(core, key);
+            table_watch(core, now, key); /* puts the last in its place: hence from the end */
+        }
+    }
+    for (uint32_t i = 0; i < marked; i++) {
+        core->counter[part->grant[i].key].named = false;
+    }
+    if (!good) {
+        core->stats.ignored++;
+        return;
+    }
+    core->admitting = true;
+    core->admit_session = part->session;
+    core->admit_end = sent->at + core->timers.session;
+    core->admit_floor = part->grant_floor;
+    for (uint32_t i = 0; i < part->grants; i++) {
+        table_set_share(core, part->grant[i].key, part->grant[i].share, part->grant[i].grant);
+        table_watch(core, now, part->grant[i].key);
+    }
+    if (core->applying == 0) {
+        member_admitted(core, now);
+    }
+}
+
+void member_admitted(struct core *core, uint64_t now) {
+    core->admitting = false;
+    core->memory.session_term = core->admit_session.term.number;
+    core->memory.session_term_member = core->admit_session.term.candidate;
+    core->memory.session_number = core->admit_session.number;
+    core->memory.session_end = core->admit_end;
+    core->memory.grant_floor = core->admit_floor;
+    core->memory_dirty = true;
+    core->scan_ok = core->scan_asked = core->scanning = false;
+    heartbeat_soon(core, now);
+}
+
+static void apply_grants(struct core *core, uint64_t now, const struct core_part *part) {
+    for (uint32_t i = 0; i < part->grants; i++) {
+        const struct core_grant *grant = &part->grant[i];
+        if (grant->key >= core->keys || !core->counter[grant->key].defined || grant->share < 0 ||
+            grant->share > CONF_LIMIT_MAX) {
+            core->stats.ignored++;
+            continue;
+        }
+        const struct counter *counter = &core->counter[grant->key];
+        if (!counter->applying && grant->grant > table_grant(core, counter)) {
+            table_set_share(core, grant->key, grant->share, grant->grant);
+            table_watch(core, now, grant->key);
+        }
+    }
+}
+
+static void on_part(struct core *core, uint64_t now, const struct core_deal *deal,
+                    const struct core_part *part) {
+    if (part->boot != core->boot) {
+        return;
+    }
+    if (part->admission) {
+        if (part->session.number != 0 &&
+            core_compare_terms(&part->session.term, &deal->term) == 0) {
+            admit(core, now, part);
+        }
+        return;
+    }
+    struct core_session mine = core_memory_session(core);
+    if (mine.number == 0 || core->admitting || core->leaving ||
+        !core_same_session(&mine, &part->session) ||
+        core_compare_terms(&mine.term, &deal->term) != 0) {
+        return;
+    }
+    const struct sent *sent = find_sent(core, part->ack);
+    if (sent != NULL) {
+        uint64_t from = MUTANT(core, MUTANT_ACK_FROM_RECEIPT) ? now : sent->at;
+        if (from + core->timers.session > core->memory.session_end) {
+            core->memory.session_end = from + core->timers.session;
+            core->memory_dirty = true;
+            core->scan_ok = core->scan_asked = core->scanning = false;
+        }
+    }
+    bool same_epoch = deal->epoch == core->committed.epoch;
+    if (member_valid(core, now) && (same_epoch || MUTANT(core, MUTANT_OLD_EPOCH_GRANT))) {
+        apply_grants(core, now, part);
+    }
+}
+
+/* The contended set, whole. Records that have come back to the opening deal and that nobody fights
+ * over any more are forgotten; the floor keeps their grants from counting again. */
+static void learn_contended(struct core *core, uint64_t now, const struct core_deal *deal) {
+    core->contended_time = deal->time;
+    core->contended_known = true;
+    for (uint32_t i = 0; i < deal->contended; i++) {
+        uint32_t key = deal->contended_key[i];
+        if (key < core->keys && core->counter[key].defined) {
+            core->counter[key].named = true;
+            core->counter[key].contended = true;
+            table_watch(core, now, key);
+        }
+    }
+    for (uint32_t i = core->watched_count; i-- > 0;) {
+        uint32_t key = core->watched[i];
+        struct counter *counter = &core->counter[key];
+        counter->contended = counter->named;
+        counter->named = false;
+        if (counter->record && !counter->contended && !counter->applying &&
+            counter->share == counter->home && counter->wants <= counter->share &&
+            counter->in_use <= counter->home && core->pending.epoch == 0 && !core->admitting &&
+            member_valid(core, now)) {
+            if (counter->grant > core->memory.grant_floor && !MUTANT(core, MUTANT_NO_GRANT_FLOOR)) {
+                core->memory.grant_floor = counter->grant;
+                core->memory_dirty = true;
+                core_store_if_dirty(core); /* before the record goes */
+            }
+            table_drop_record(core, key);
+        }
+        table_watch(core, now, key);
+    }
+}
+
+void member_on_deal(struct core *core, uint64_t now, const struct core_deal *deal) {
+    struct core_term term = core_memory_term(core);
+    int newer = core_compare_terms(&deal->term, &term);
+
+    if (newer < 0 && !MUTANT(core, MUTANT_NO_TERM_FENCE)) {
+        return;
+    }
+    if (newer > 0) {
+        if (core->leading && core_compare_terms(&deal->term, &core->term) > 0) {
+            coordinator_step_down(core);
+        }
+        core->memory.term = deal->term.number;
+        core->memory.term_member = deal->term.candidate;
+        core->memory_dirty = true;
+        core->contended_known = false;
+        heartbeat_soon(core, now); /* join it */
+    }
+    if (newer >= 0) {
+        if (core_compare_terms(&core->echo_term, &deal->term) != 0 ||
+            deal->time > core->echo_time) {
+            core->echo_term = deal->term;
+            core->echo_time = deal->time;
+        }
+        core->coordinator = deal->from;
+        core->coordinator_heard = now;
+        core->tries = 0;
+        member_commit(core, now, deal->epoch, deal->epoch_digest, false);
+        if (deal->whole && (!core->contended_known || deal->time > core->contended_time)) {
+            learn_contended(core, now, deal);
+        }
+    }
+    for (uint32_t i = 0; i < deal->parts; i++) {
+        if (deal->part[i].to == core->self) {
+            on_part(core, now, deal, &deal->part[i]);
+        }
+    }
+}
+
+void core_on_deal(struct core *core, uint64_t now, const struct core_deal *deal) {
+    if (deal->from == core->self || !core_drained(core)) {
+        return;
+    }
+    if (core_find_peer(core, deal->from) < 0 || core_absurd_term(&deal->term) ||
+        deal->term.number == 0 || deal->parts > CORE_MEMBERS_MAX ||
+        deal->contended > CORE_KEYS_MAX) {
+        core->stats.ignored++;
+        return;
+    }
+    member_on_deal(core, now, deal);
+    core_run(core, now);
+}
