@@ -34,8 +34,7 @@ const char *wire_reason(enum wire_result result) {
         [WIRE_EMALFORMED] = "not a message of a slotshare bridge, or a damaged one",
         [WIRE_ECLUSTER] = "of another cluster: check the URLs, and name in [cluster]",
         [WIRE_EVERSION] = "of another version of the protocol: upgrade that bridge or this one",
-        [WIRE_EFROM] = "signed by another name than the member at that URL: check [node] name "
-                       "there and the URLs",
+        [WIRE_EFROM] = "signed by another name than the member at that URL: check the URLs",
         [WIRE_EKIND] = "of a kind that this version does not know",
         [WIRE_ESIZE] = "too large",
         [WIRE_ENAME] = "holds a counter's name that no configuration makes",

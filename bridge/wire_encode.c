@@ -62,9 +62,22 @@ static Wire__Session *make_session(struct arena *arena, struct core_session from
     return session;
 }
 
-/* protobuf-c takes names by non-const pointers and does not write through them. */
+/* protobuf-c takes strings by non-const pointers and does not write through them. */
+static char *unconst(const char *text) {
+    union {
+        const char *from;
+        char *to;
+    } both = {.from = text};
+    return both.to;
+}
+
 static char *name_of(const struct wire_names *names, uint32_t key) {
-    return (char *)(uintptr_t)names->name(names->context, key);
+    return unconst(names->name(names->context, key));
+}
+
+/* An array of pointers, as protobuf-c wants its repeated fields. */
+static void *pointers(struct arena *arena, size_t count) {
+    return arena_array(arena, count, sizeof(void *));
 }
 
 static bool pack_heartbeat(struct wire_encoder *encoder, const struct core_heartbeat *from,
@@ -85,7 +98,7 @@ static bool pack_heartbeat(struct wire_encoder *encoder, const struct core_heart
     to->join = (Wire__Join)from->join;
     to->leaving = from->leaving;
     Wire__Record *record = arena_array(arena, from->records, sizeof *record);
-    to->record = arena_array(arena, from->records, sizeof *to->record);
+    to->record = pointers(arena, from->records);
     if (!ok || record == NULL || to->record == NULL)
         return false;
     to->n_record = from->records;
@@ -154,7 +167,7 @@ static bool pack_part(struct arena *arena, const struct core_part *from,
     to->admission = from->admission;
     to->grant_floor = from->grant_floor;
     Wire__Grant *grant = arena_array(arena, from->grants, sizeof *grant);
-    to->grant = arena_array(arena, from->grants, sizeof *to->grant);
+    to->grant = pointers(arena, from->grants);
     if (!ok || grant == NULL || to->grant == NULL)
         return false;
     to->n_grant = from->grants;
@@ -180,10 +193,10 @@ static bool pack_deal(struct wire_encoder *encoder, const struct core_deal *from
     to->whole = from->whole;
     if (!ok || !places_make(&places, arena, from))
         return false;
-    to->counter = arena_array(arena, (places.mask + 1) / 2 + 1, sizeof *to->counter);
+    to->counter = pointers(arena, (places.mask + 1) / 2 + 1);
     to->contended = arena_array(arena, from->contended, sizeof *to->contended);
     Wire__Part *part = arena_array(arena, from->parts, sizeof *part);
-    to->part = arena_array(arena, from->parts, sizeof *to->part);
+    to->part = pointers(arena, from->parts);
     if (to->counter == NULL || to->contended == NULL || part == NULL || to->part == NULL)
         return false;
     to->n_contended = from->contended;
@@ -200,7 +213,7 @@ static bool pack_deal(struct wire_encoder *encoder, const struct core_deal *from
 static bool pack_totals(struct wire_encoder *encoder, const struct wire_totals *from,
                         Wire__Totals *to) {
     Wire__Total *total = arena_array(&encoder->arena, from->count, sizeof *total);
-    to->total = arena_array(&encoder->arena, from->count, sizeof *to->total);
+    to->total = pointers(&encoder->arena, from->count);
     if (total == NULL || to->total == NULL)
         return false;
     to->sweep = from->sweep;
@@ -208,7 +221,7 @@ static bool pack_totals(struct wire_encoder *encoder, const struct wire_totals *
     to->n_total = from->count;
     for (uint32_t i = 0; i < from->count; i++) {
         wire__total__init(&total[i]);
-        total[i].counter = (char *)(uintptr_t)from->total[i].name;
+        total[i].counter = unconst(from->total[i].name);
         total[i].in_use = (uint32_t)from->total[i].in_use;
         to->total[i] = &total[i];
     }

@@ -93,6 +93,10 @@ struct control_counter {
  */
 int control_counter_find(struct control *control, const char *name, uint32_t *index);
 
+/** The same, but create nothing. @return SLOTSHARE_OK; SLOTSHARE_EINVAL: this host has none of
+ * this name; SLOTSHARE_EDAMAGED. */
+int control_counter_look(struct control *control, const char *name, uint32_t *index);
+
 /**
  * Keep the counter in the table (true) while the bridge knows it by its index; let it go (false).
  * An index is only good for what follows while it is pinned; control_open() lets all go.

@@ -31,6 +31,12 @@ int control_counter_find(struct control *control, const char *name, uint32_t *in
                           &generation);
 }
 
+int control_counter_look(struct control *control, const char *name, uint32_t *index) {
+    uint32_t generation;
+    int result = counter_find(&control->handle->segment, name, strlen(name), index, &generation);
+    return result == SLOTSHARE_FULL ? SLOTSHARE_EINVAL : result;
+}
+
 bool control_pin(struct control *control, uint32_t index, const char *name) {
     const struct segment *segment = &control->handle->segment;
     struct counter *counter = counter_at(segment, index);

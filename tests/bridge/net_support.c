@@ -59,7 +59,7 @@ static void run(const char *format, ...) {
     char command[2048];
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(command, sizeof command, format, arguments);
+    int length = vsnprintf(command, sizeof command, format, arguments); /* NOLINT: false alarm */
     va_end(arguments);
     assert_in_range(length, 1, sizeof command - 1);
     int status = system(command); /* NOLINT(cert-env33-c): fixed words and our own directory */
