@@ -104,9 +104,10 @@ static const struct view_column segment_columns[] = {
     SEGMENT("clustered", VIEW_BOOL, stat.clustered, "whether it belongs to a cluster"),
     SEGMENT("node", VIEW_CHARS, stat.node, "this host's member name"),
     SEGMENT("bridge", VIEW_STRING, bridge, "alive, dead, or none (single host)"),
-    SEGMENT("session", VIEW_BOOL, stat.session, "whether a session is valid"),
+    SEGMENT("session", VIEW_BOOL, stat.session,
+            "whether a session is valid; always on a single host"),
     SEGMENT("session_left_ms", VIEW_INT64, stat.session_left_ms,
-            "until it ends; negative: since it ended"),
+            "until it ends; negative: since it ended; 0 on a single host"),
     SEGMENT("coordinator", VIEW_CHARS, stat.coordinator, "as last heard; empty: none known"),
 };
 

@@ -67,7 +67,8 @@ void view_print(const struct view_column *column, const void *row, char *out, si
     char age[TEXT_AGE_MAX];
 
     if (view_is_text(column)) {
-        (void)text_fit(out, size, view_text(column, row), (int)size, NULL);
+        const char *text = view_text(column, row);
+        (void)text_fit(out, size, text[0] != '\0' ? text : "-", (int)size, NULL);
         return;
     }
     int64_t number = view_number(column, row);

@@ -70,7 +70,7 @@ int64_t view_number(const struct view_column *column, const void *row);
 const char *view_text(const struct view_column *column, const void *row);
 bool view_is_text(const struct view_column *column);
 
-/** A cell for people, not cut; unprintable characters are '?'. Not for VIEW_USE. */
+/** A cell for people, not cut; unprintable characters are '?', no text is "-". Not VIEW_USE. */
 void view_print(const struct view_column *column, const void *row, char *out, size_t size);
 
 /**
