@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import plan
-from processes import children
+from processes import Problem, children
 
 
 class Node:
@@ -63,6 +63,9 @@ class Node:
         """Wait for workers that were asked to stop, and keep what they counted."""
         for worker in self.workers:
             text, _ = worker.communicate(timeout=60)
+            if not text:
+                raise Problem(f"{worker.name} ended without a word (status {worker.returncode})"
+                              f"{self.processes.complaints(worker)}")
             self.totals.append({"name": worker.name, "status": worker.returncode,
                                 "complaints": self.processes.complaints(worker),
                                 **json.loads(text)})

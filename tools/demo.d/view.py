@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How the demo shows itself: a table that is redrawn on a terminal, plain lines elsewhere."""
 
+import shutil
 import sys
 
 import plan
@@ -27,7 +28,8 @@ class View:
             lines = table(counts, nodes)
             self._erase()
             lines.append(f"{seconds:6.1f} s  messages arrived: {arrived}")
-            sys.stdout.write("".join(line[:159] + "\n" for line in lines))
+            width = shutil.get_terminal_size().columns - 1
+            sys.stdout.write("".join(line[:width] + "\n" for line in lines))
             sys.stdout.flush()
             self.drawn = len(lines)
         elif self.last_line is None or seconds - self.last_line >= PLAIN_EVERY:
