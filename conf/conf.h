@@ -80,6 +80,7 @@ struct conf {
  * @param out     NULL on any error; else to be freed with conf_free()
  * @param errors  filled with every error of the file; free it in any case
  * @return 0; -1 when there is at least one error (an unreadable file is one).
+ *         errors->count is 0 with -1 only when not even the error could be allocated.
  */
 int conf_load(const char *path, struct conf **out, struct conf_errors *errors);
 void conf_free(struct conf *conf);

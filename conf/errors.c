@@ -69,6 +69,8 @@ static int by_line(const void *left, const void *right) {
 
 void errors_finish(struct errors *errors, struct conf_errors *out) {
     *out = (struct conf_errors){NULL, 0};
+    if (!errors_any(errors))
+        return;
     if (errors->count > 1)
         qsort(errors->item, errors->count, sizeof *errors->item, by_line);
     char **line = calloc(errors->count + 2, sizeof *line);

@@ -12,7 +12,12 @@
  * returned may be nonsense then; the caller compares the segment's rule set generation before and
  * after, and tries again.
  *
- * All functions are thread-safe and allocate nothing.
+ * Numbers are read by relaxed atomic loads, each once; names by plain reads, whose outcome is
+ * nonsense at worst. A string that is returned lies in the block and ended within it at that
+ * moment: who may see the block overwritten copies at most what is left of the block, and compares
+ * the generation after that.
+ *
+ * All functions except ruleset_compile() are thread-safe and allocate nothing.
  */
 #include <stdbool.h>
 #include <stddef.h>

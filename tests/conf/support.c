@@ -63,6 +63,15 @@ void support_wrong(const struct support_wrong *wrong, size_t count) {
         support_errors(wrong[i].text, wrong[i].errors);
 }
 
+void support_append(char *text, size_t size, const char *format, ...) {
+    va_list arguments;
+    const size_t length = strlen(text);
+    va_start(arguments, format);
+    const int added = vsnprintf(text + length, size - length, format, arguments);
+    va_end(arguments);
+    assert_in_range(added, 0, size - length - 1);
+}
+
 struct ruleset support_rules(const char *text) {
     struct conf *conf = support_conf(text);
     void *base = NULL;

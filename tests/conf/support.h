@@ -31,6 +31,10 @@ struct support_wrong {
 void support_wrong(const struct support_wrong *wrong, size_t count);
 #define SUPPORT_WRONG(rows) support_wrong(rows, sizeof(rows) / sizeof *(rows))
 
+/** Append to a text; fails the test when it does not fit into `size` bytes. */
+__attribute__((format(printf, 3, 4))) void support_append(char *text, size_t size,
+                                                          const char *format, ...);
+
 /** Compile a text that must have no errors. free() ruleset.base. */
 struct ruleset support_rules(const char *text);
 

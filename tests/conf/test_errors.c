@@ -202,15 +202,17 @@ static void lines_that_are_too_long(void **state) {
         const size_t start = strlen("[node]\n");
         memset(text + strlen(text), 'd', (size_t)lengths[i] - strlen("directory = /"));
         text[start + (size_t)lengths[i]] = '\0';
-        strcat(text, "\nslots = x\n");
+        support_append(text, sizeof text, "\nslots = x\n");
         support_errors(text,
                        "2: longer than 198 characters: shorten it, or put a comment on a line "
                        "of its own\n"
                        "3: slots = x: write a number from 1 to 1048576\n");
     }
-    char header[2000] = "[host \"";
-    memset(header + 7, 'h', 1020);
-    strcpy(header + 7 + 1020, "\"]\n" MAX "x\n[global]\n" MAX "y\n");
+    char name[1021];
+    char header[2000] = "";
+    memset(name, 'h', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    support_append(header, sizeof header, "[host \"%s\"]\n" MAX "x\n[global]\n" MAX "y\n", name);
     support_errors(header, "1: a section header of more than 1023 characters: names are never that "
                            "long\n"
                            "4: cluster_max_outbound_connections = y: write -1 (unlimited), 0 "
@@ -360,14 +362,16 @@ static void an_error_names_the_file_as_it_was_given(void **state) {
 
 static void a_thousand_errors_are_enough(void **state) {
     (void)state;
-    enum { LINES = 1500 };
-    char *text = malloc(2 * LINES + 1);
+    const size_t lines = 1500;
+    char *text = malloc(2 * lines);
     assert_non_null(text);
-    for (int i = 0; i < LINES; i++)
-        memcpy(text + 2 * i, "x\n", 3);
+    for (size_t i = 0; i < 2 * lines; i += 2) {
+        text[i] = 'x';
+        text[i + 1] = '\n';
+    }
     struct conf *conf = NULL;
     struct conf_errors errors;
-    assert_int_equal(support_load(text, 2 * LINES, &conf, &errors), -1);
+    assert_int_equal(support_load(text, 2 * lines, &conf, &errors), -1);
     free(text);
     assert_int_equal(errors.count, 1001);
     assert_non_null(strstr(errors.line[999], ":1000: no "));

@@ -89,7 +89,7 @@ static void every_fallback(void **state) {
         for (int i = 5; i >= 0; i--) {
             if ((present & (1u << i)) == 0)
                 continue;
-            strcat(text, stanza[i]);
+            support_append(text, sizeof text, "%s", stanza[i]);
             first = i;
         }
         struct ruleset rules = support_rules(text);
@@ -252,9 +252,9 @@ static void a_counter_name_finds_its_limit(void **state) {
         for (unsigned i = 0; i < 6; i++) {
             if ((set & (1u << i)) == 0)
                 continue;
-            strcat(text, stanza[i]);
+            support_append(text, sizeof text, "%s", stanza[i]);
             if (i >= 3 && (set & (64u << (i - 3))) != 0)
-                strcat(text, "count_per = binding domain\n");
+                support_append(text, sizeof text, "count_per = binding domain\n");
         }
         struct ruleset rules = support_rules(text);
         for (int i = 0; i < 27; i++) {
@@ -314,8 +314,8 @@ static void longest_names_are_kept_whole(void **state) {
     text[0] = '\0';
     for (int i = 0; i < 2; i++) { /* two that differ in their last characters only */
         domain[sizeof domain - 2] = (char)('x' + i);
-        strcat(strcat(strcat(text, "[binding \""), binding), "\" domain \"");
-        strcat(strcat(strcat(text, domain), "\"]\n" MAX), i == 0 ? "7\n" : "8\n");
+        support_append(text, sizeof text, "[binding \"%s\" domain \"%s\"]\n" MAX "%d\n", binding,
+                       domain, 7 + i);
     }
     struct ruleset rules = support_rules(text);
     for (int i = 0; i < 2; i++) {
