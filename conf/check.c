@@ -91,8 +91,23 @@ static void check_members(struct parse *parse) {
         conf->reserve_percent = conf->members == 2 ? 50 : 25;
 }
 
+/* The counter table grows from counters to counters_max; unless told otherwise, 16 times as far. */
+static void check_counters(struct parse *parse) {
+    enum { GROWTH = 16, MOST = 16 * 1024 * 1024 };
+    struct conf *conf = parse->conf;
+    if (parse->lines.counters_max == 0) {
+        conf->counters_max = conf->counters < MOST / GROWTH ? GROWTH * conf->counters : MOST;
+    } else if (conf->counters_max != 0 && conf->counters_max < conf->counters) {
+        errors_add(&parse->errors, parse->lines.counters_max,
+                   "counters_max (%u) is below counters (%u): the table starts with room for "
+                   "counters and grows to counters_max",
+                   conf->counters_max, conf->counters);
+    }
+}
+
 void check_cluster(struct parse *parse) {
     const struct conf *conf = parse->conf;
+    check_counters(parse);
     if (conf->slots < conf->owners) {
         const uint32_t last =
             parse->lines.slots > parse->lines.owners ? parse->lines.slots : parse->lines.owners;

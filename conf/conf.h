@@ -56,7 +56,9 @@ struct conf {
     char segment[SLOTSHARE_NAME_MAX + 1]; /**< default "slotshare" */
     char *directory;                      /**< NULL: the library's default */
     char listen[CONF_URL_MAX + 1];        /**< empty: the member's own URL */
-    uint32_t counters, owners, slots;     /**< sizes of the segment's tables */
+    uint32_t counters;                    /**< room in the counter table at the start */
+    uint32_t counters_max;                /**< how far it may grow; never below counters */
+    uint32_t owners, slots;               /**< sizes of the segment's other tables */
 
     /* [cluster] */
     bool clustered;

@@ -127,6 +127,11 @@ static void set_counters(const struct setting *setting) {
     set_size(setting, COUNTERS_MIN, COUNTERS_MAX, &setting->parse->conf->counters);
 }
 
+static void set_counters_max(const struct setting *setting) {
+    set_size(setting, COUNTERS_MIN, COUNTERS_MAX, &setting->parse->conf->counters_max);
+    setting->parse->lines.counters_max = setting->line;
+}
+
 static void set_owners(const struct setting *setting) {
     setting->parse->lines.owners = setting->line;
     set_size(setting, 1, CONF_OWNERS_MAX, &setting->parse->conf->owners);
@@ -267,6 +272,7 @@ static const struct option options[] = {
     {"directory", SECTION_NODE, set_directory, false, false},
     {"listen", SECTION_NODE, set_listen, false, false},
     {"counters", SECTION_NODE, set_counters, false, false},
+    {"counters_max", SECTION_NODE, set_counters_max, false, false},
     {"owners", SECTION_NODE, set_owners, false, false},
     {"slots", SECTION_NODE, set_slots, false, false},
     {"name", SECTION_CLUSTER, set_cluster_name, false, false},

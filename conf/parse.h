@@ -57,6 +57,7 @@ struct parse_lines {
     uint32_t node, cluster;
     uint32_t name, owners, slots, listen, reserve;
     uint32_t member; /**< the last one */
+    uint32_t counters_max;
 };
 
 enum { PARSE_OPTIONS_MAX = 24 };

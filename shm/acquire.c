@@ -8,6 +8,7 @@
 #define SLOTSHARE_KNOWS_THREADS 0
 #endif
 
+#include "grow.h"
 #include "handle.h"
 #include "resolve.h"
 #include "retire.h"
@@ -16,7 +17,9 @@
 
 enum {
     REAP_EVERY_MS = 100,
-    SWEEP_VISITS = 64, /* entries looked at with each insertion when the table fills up */
+    SWEEP_EVERY = 16,    /* insertions of a thread */
+    SWEEP_VISITS = 1024, /* entries looked at then, when the table fills up */
+    MAKE_ROOM_TRIES = 16,
     SWEEP_FULL = 8192, /* and when it is full */
     CLOCK_STEP_MS = 4, /* how far the coarse clock moves on before the true one is read again */
 };
@@ -94,14 +97,14 @@ static int take_once(slotshare *handle, struct thread *self, slotshare_counter c
 static bool gate_open(const slotshare *handle, slotshare_counter counter) {
     return counter.rules ==
                atomic_load_explicit(&handle->segment.header->gate, memory_order_acquire) &&
-           counter.index < handle->segment.counter_count;
+           counter.index < handle->segment.counter_max;
 }
 
 static int gate_reason(const slotshare *handle, slotshare_counter counter) {
     if (closed(handle)) {
         return SLOTSHARE_EGONE;
     }
-    return counter.index < handle->segment.counter_count ? SLOTSHARE_ESTALE : SLOTSHARE_EINVAL;
+    return counter.index < handle->segment.counter_max ? SLOTSHARE_ESTALE : SLOTSHARE_EINVAL;
 }
 
 /* A try and, when it is refused, one more if the dead made room. wait: the caller will count a
@@ -203,14 +206,17 @@ static int insert(slotshare *handle, struct thread *self, const struct ruleset_m
         return result;
     }
     /* Enough that the last eighth of the table is not filled before the hand has gone round. */
-    if (retire_wanted(segment)) {
+    if (self->inserted++ % SWEEP_EVERY == 0 && retire_wanted(segment)) {
         (void)retire_pass(handle, self->owner, SWEEP_VISITS);
     }
-    result = counter_insert(segment, self->owner, match->counter, match->length, &setup,
-                            &counter->index, &counter->generation);
-    if (result == SLOTSHARE_ECOUNTERS && retire_pass(handle, self->owner, SWEEP_FULL) > 0) {
+    for (int tries = 0; tries < MAKE_ROOM_TRIES; tries++) {
         result = counter_insert(segment, self->owner, match->counter, match->length, &setup,
                                 &counter->index, &counter->generation);
+        /* What is made here others may fill at once: more than one try. */
+        if (result != SLOTSHARE_ECOUNTERS ||
+            (retire_pass(handle, self->owner, SWEEP_FULL) == 0 && !grow_counters(handle))) {
+            break;
+        }
     }
     return result;
 }

@@ -80,7 +80,7 @@ static int replace(struct control *control, const struct conf *conf, const char 
  * pinned it knows no longer. */
 static void apply_again(struct control *control) {
     const struct segment *segment = &control->handle->segment;
-    for (uint32_t i = 0; i < segment->counter_count; i++) {
+    for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct counter *counter = &segment->counters[i];
         atomic_store_explicit(&counter->pinned, 0, memory_order_relaxed);
         if (atomic_load_explicit(&counter->record, memory_order_relaxed) && view_live(counter)) {
@@ -97,9 +97,9 @@ static int start(struct control *control, const struct error_text *error) {
         return result;
     }
     control->me = self->owner;
-    control->sample = calloc(control->handle->segment.counter_count, sizeof *control->sample);
+    control->sample = calloc(control->handle->segment.counter_max, sizeof *control->sample);
     if (!control->sample) {
-        error_set(error, "no memory for %u counters", control->handle->segment.counter_count);
+        error_set(error, "no memory for %u counters", control->handle->segment.counter_max);
         errno = ENOMEM;
         return SLOTSHARE_ESYSTEM;
     }

@@ -71,7 +71,7 @@ static void count_waiting(struct control *control, uint64_t now) {
     control->counted = now;
     for (uint32_t i = 1; i < segment->owner_count; i++) {
         uint32_t waiting = atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed);
-        if (waiting != NONE && waiting <= segment->counter_count) {
+        if (waiting != NONE && waiting <= segment->counter_max) {
             struct sample *sample = &control->sample[waiting - 1];
             sample->waiting = sample->round == control->round ? sample->waiting + 1 : 1;
             sample->round = control->round;
@@ -184,7 +184,7 @@ typedef bool (*wanted_entry)(const struct counter *counter);
 
 static void walk(struct control *control, wanted_entry wanted, control_visitor visit, void *arg) {
     const struct segment *segment = &control->handle->segment;
-    for (uint32_t i = 0; i < segment->counter_count; i++) {
+    for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct control_counter counter;
         if (wanted(&segment->counters[i]) &&
             control_counter_read(control, i, &counter) == SLOTSHARE_OK && visit(&counter, arg)) {

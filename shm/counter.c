@@ -84,7 +84,7 @@ static int walk(const struct segment *segment, const struct words *name, uint64_
     uint32_t next = bucket_first(*head);
     for (uint32_t steps = 0; next != NONE; steps++) {
         struct counter *counter = counter_at(segment, next - 1);
-        if (!counter || steps > segment->counter_count) {
+        if (!counter || steps > counter_count(segment)) {
             /* An index out of range or a circle: damage, unless the chain changed meanwhile. */
             return atomic_load_explicit(bucket, memory_order_acquire) == *head ? SLOTSHARE_EDAMAGED
                                                                                : SLOTSHARE_ESTALE;
@@ -278,7 +278,7 @@ static int locate(const struct segment *segment, uint32_t index, uint64_t *head,
     *head = atomic_load_explicit(bucket, memory_order_acquire);
     *previous = NULL;
     uint32_t next = bucket_first(*head);
-    for (uint32_t steps = 0; next != NONE && steps <= segment->counter_count; steps++) {
+    for (uint32_t steps = 0; next != NONE && steps <= counter_count(segment); steps++) {
         if (next - 1 == index) {
             return 1;
         }

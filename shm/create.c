@@ -54,7 +54,9 @@ static int fill_header(struct header *header, const struct segment *segment,
 static int write_file(int fd, const struct segment *segment, const struct parts *parts,
                       const struct conf *conf, const void *rules, size_t rules_size) {
     /* posix_fallocate: a full disk is an error here and not a SIGBUS in some worker later. */
-    int why = posix_fallocate(fd, 0, (off_t)parts->size);
+    uint32_t counters = parts_counters(conf->counters);
+    off_t solid = (off_t)(parts->counters_offset + counters * sizeof(struct counter));
+    int why = ftruncate(fd, (off_t)parts->size) == 0 ? posix_fallocate(fd, 0, solid) : errno;
     if (why != 0) {
         errno = why;
         return -1;
@@ -66,6 +68,7 @@ static int write_file(int fd, const struct segment *segment, const struct parts 
     struct header *header = (struct header *)(void *)base;
     int result = fill_header(header, segment, parts, conf);
     atomic_init(&header->rules_used[1], (uint32_t)rules_size);
+    atomic_init(&header->counters_now, counters);
     memcpy(base + parts->rules_offset + parts->rules_bytes, rules, rules_size); /* set 1 */
     munmap(base, parts->size);
     return result;
@@ -99,7 +102,7 @@ static int build(struct segment *segment, const struct conf *conf, const void *r
         return create_error("create the segment", building, error);
     }
     struct parts parts;
-    parts_plan(&parts, conf->owners, conf->slots, conf->counters, rules_size);
+    parts_plan(&parts, conf->owners, conf->slots, conf->counters_max, rules_size);
     int result = write_file(fd, segment, &parts, conf, rules, rules_size);
     int why = errno;
     close(fd);

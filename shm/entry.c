@@ -7,11 +7,12 @@ enum { CLAIM_TRIES = 4096 };
 
 uint32_t entry_claim(const struct segment *segment, uint32_t me, uint32_t number) {
     struct header *header = segment->header;
-    uint32_t tries = segment->counter_count < CLAIM_TRIES ? segment->counter_count : CLAIM_TRIES;
+    uint32_t count = counter_count(segment);
+    uint32_t tries = count < CLAIM_TRIES ? count : CLAIM_TRIES;
     for (uint32_t i = 0; i < tries; i++) {
         /* relaxed: only a hint where to look */
-        uint32_t index = atomic_fetch_add_explicit(&header->cursor, 1, memory_order_relaxed) %
-                         segment->counter_count;
+        uint32_t index =
+            atomic_fetch_add_explicit(&header->cursor, 1, memory_order_relaxed) % count;
         struct counter *counter = &segment->counters[index];
         uint32_t use = atomic_load_explicit(&counter->use, memory_order_relaxed);
         if (use_kind(use) != ENTRY_FREE) {
@@ -79,7 +80,7 @@ void entry_abandon(const struct segment *segment, uint32_t owner) {
 
 uint32_t entry_count(const struct segment *segment) {
     uint32_t used = 0;
-    for (uint32_t i = 0; i < segment->counter_count; i++) {
+    for (uint32_t i = 0; i < counter_count(segment); i++) {
         /* relaxed: each by itself */
         uint32_t use = atomic_load_explicit(&segment->counters[i].use, memory_order_relaxed);
         used += use_kind(use) != ENTRY_FREE;

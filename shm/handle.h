@@ -24,6 +24,7 @@ struct thread {
     uint32_t epoch;      /* of the handle, when owner was set */
     uint32_t stashed;    /* free slot records at hand */
     uint32_t stash[STASH];
+    uint32_t inserted;     /* counters that it was the first to name */
     uint64_t coarse, boot; /* the clocks when CLOCK_BOOTTIME was last read */
 };
 

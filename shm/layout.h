@@ -15,12 +15,13 @@
  *     | slots               |
  *     +---------------------+ buckets_offset
  *     | buckets             |  heads of the hash chains of counters
- *     +---------------------+ counters_offset
- *     | counters            |
  *     +---------------------+ wanted_offset
  *     | wanted bits         |  counters on which a take was refused, and a summary of them
  *     +---------------------+ rules_offset
  *     | rule set x 2        |  the one in force, and room for the next
+ *     +---------------------+ counters_offset
+ *     | counters            |  counters_now of them have room on the disk; the table grows in
+ *     |   ...               |  place, into a part of the file that is mapped but still a hole
  *     +---------------------+ size
  *
  * Beside NAME.seg lies NAME.lock, a file of no content whose bytes are locked (lock.h).
@@ -237,7 +238,8 @@ struct header {
     uint64_t size;
     uint64_t owners_offset, chunks_offset, slots_offset, buckets_offset, counters_offset,
         wanted_offset, rules_offset;
-    uint32_t owners, chunks, slots, buckets, counters, rules_bytes; /* numbers; bytes of one set */
+    uint32_t owners, chunks, slots, buckets, rules_bytes; /* numbers; bytes of one set */
+    uint32_t counters;                                    /* the most that there can be */
     uint64_t incarnation;
     uint64_t created;    /* CLOCK_BOOTTIME, ms */
     uint8_t boot_id[16]; /* of the kernel: another one means that every owner is dead */
@@ -247,8 +249,9 @@ struct header {
     /* Read on each take, written rarely. */
     alignas(CACHE_LINE) _Atomic uint64_t rules; /* generation; its lowest bit picks the rule set */
     _Atomic uint64_t gate; /* the same while takes are admitted; 0 once the segment is closed */
-    _Atomic uint64_t session_end; /* CLOCK_BOOTTIME, ms; 0: none; UINT64_MAX: no deadline */
-    _Atomic uint32_t closed;      /* the file was removed: admit nothing */
+    _Atomic uint64_t session_end;  /* CLOCK_BOOTTIME, ms; 0: none; UINT64_MAX: no deadline */
+    _Atomic uint32_t counters_now; /* entries that may be used; it only grows */
+    _Atomic uint32_t closed;       /* the file was removed: admit nothing */
     _Atomic uint32_t clustered;
     _Atomic uint32_t rules_used[2]; /* bytes of each rule set */
 

@@ -29,22 +29,28 @@ static void place(struct parts *parts) {
     at += (uint64_t)parts->slots * sizeof(struct slot);
     parts->buckets_offset = at;
     at += (uint64_t)parts->buckets * sizeof(uint64_t);
-    parts->counters_offset = at;
-    at += (uint64_t)parts->counters * sizeof(struct counter);
     parts->wanted_offset = at;
     uint64_t words = parts->counters / 64;
     at = round_up(at + (words + round_up(words, 64) / 64) * sizeof(uint64_t), CACHE_LINE);
     parts->rules_offset = at;
-    parts->size = round_up(at + 2 * (uint64_t)parts->rules_bytes, HEADER_BYTES);
+    parts->counters_offset = round_up(at + 2 * (uint64_t)parts->rules_bytes, HEADER_BYTES);
+    parts->size = round_up(
+        parts->counters_offset + (uint64_t)parts->counters * sizeof(struct counter), HEADER_BYTES);
+}
+
+uint32_t parts_counters(uint32_t counters) {
+    return (uint32_t)round_up(counters, 64);
 }
 
 void parts_plan(struct parts *parts, uint32_t owners, uint32_t slots, uint32_t counters,
                 size_t rules_bytes) {
     *parts = (struct parts){0};
     parts->owners = owners + 1; /* record 0 stands for nobody */
-    parts->slots = (uint32_t)round_up(slots, SLOTS_PER_CHUNK);
+    /* Each process has at least one chunk to itself. */
+    uint32_t least = owners * SLOTS_PER_CHUNK;
+    parts->slots = (uint32_t)round_up(slots > least ? slots : least, SLOTS_PER_CHUNK);
     parts->chunks = parts->slots / SLOTS_PER_CHUNK;
-    parts->counters = (uint32_t)round_up(counters, 64);
+    parts->counters = parts_counters(counters);
     parts->buckets = power_of_two(parts->counters);
     /* Twice what the set needs now, so that a larger one can be loaded later. */
     parts->rules_bytes = (uint32_t)round_up(2 * (uint64_t)rules_bytes + 65536, CACHE_LINE);

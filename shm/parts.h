@@ -16,9 +16,12 @@ struct parts {
     uint32_t owners, chunks, slots, buckets, counters, rules_bytes;
 };
 
-/** For these numbers (they are rounded up to what the layout needs). */
+/** For these numbers (they are rounded up to what the layout needs). counters: the most. */
 void parts_plan(struct parts *parts, uint32_t owners, uint32_t slots, uint32_t counters,
                 size_t rules_bytes);
+
+/** A number of counters as the layout can have it: a multiple of 64. */
+uint32_t parts_counters(uint32_t counters);
 
 /** Copy the plan into a header, and back from one that is not trusted. size: of the file.
  * @return SLOTSHARE_OK; SLOTSHARE_ELAYOUT, SLOTSHARE_EDAMAGED with *wrong saying why. */

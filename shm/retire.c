@@ -95,12 +95,12 @@ uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {
     int fd = lock_file_open(segment->lock_path, false);
     if (fd >= 0 && lock_take(fd, LOCK_RETIRE) == 0) {
         resume(segment);
-        uint32_t at = atomic_load_explicit(&segment->header->sweep, memory_order_relaxed);
+        uint32_t count = counter_count(segment);
+        uint32_t at = atomic_load_explicit(&segment->header->sweep, memory_order_relaxed) % count;
         for (uint32_t i = 0; i < visits; i++) {
-            retired += retire_one(segment, me, (at + i) % segment->counter_count);
+            retired += retire_one(segment, me, (at + i) % count);
         }
-        atomic_store_explicit(&segment->header->sweep, (at + visits) % segment->counter_count,
-                              memory_order_relaxed);
+        atomic_store_explicit(&segment->header->sweep, (at + visits) % count, memory_order_relaxed);
     }
     if (fd >= 0) {
         close(fd);
@@ -111,5 +111,6 @@ uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {
 
 bool retire_wanted(const struct segment *segment) {
     uint32_t used = atomic_load_explicit(&segment->header->counters_used, memory_order_relaxed);
-    return used > segment->counter_count - segment->counter_count / 8;
+    uint32_t count = counter_count(segment);
+    return used > count - count / 8;
 }

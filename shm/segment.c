@@ -87,7 +87,7 @@ static void set_pointers(struct segment *segment, const struct parts *parts) {
     segment->chunk_count = parts->chunks;
     segment->slot_count = parts->slots;
     segment->bucket_count = parts->buckets;
-    segment->counter_count = parts->counters;
+    segment->counter_max = parts->counters;
     segment->wanted_words = parts->counters / 64;
     segment->rules_bytes = parts->rules_bytes;
     segment->size = (size_t)parts->size;

@@ -24,7 +24,8 @@ struct segment {
     struct counter *counters;
     _Atomic uint64_t *wanted; /* wanted_words of bits, then their summary */
     char *rules[2];
-    uint32_t owner_count, chunk_count, slot_count, bucket_count, counter_count;
+    uint32_t owner_count, chunk_count, slot_count, bucket_count;
+    uint32_t counter_max; /* what the mapping has room for */
     uint32_t wanted_words, rules_bytes;
     bool read_only;
     dev_t device;
@@ -76,8 +77,14 @@ static inline struct owner *owner_at(const struct segment *segment, uint32_t ind
 static inline struct slot *slot_at(const struct segment *segment, uint32_t index) {
     return index < segment->slot_count ? &segment->slots[index] : NULL;
 }
+/** Entries of the counter table that may be touched; the table may grow at any time. */
+static inline uint32_t counter_count(const struct segment *segment) {
+    /* acquire: the room on the disk was there before the number was raised */
+    uint32_t now = atomic_load_explicit(&segment->header->counters_now, memory_order_acquire);
+    return now < segment->counter_max ? now : segment->counter_max;
+}
 static inline struct counter *counter_at(const struct segment *segment, uint32_t index) {
-    return index < segment->counter_count ? &segment->counters[index] : NULL;
+    return index < counter_count(segment) ? &segment->counters[index] : NULL;
 }
 
 /** Clocks, in milliseconds. clock_coarse() costs a fifth of clock_boot(), does not count while the

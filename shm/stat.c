@@ -85,7 +85,8 @@ int slotshare_stat_segment(slotshare *handle, struct slotshare_segment_stat *out
                                            .incarnation = header->incarnation,
                                            .age_ms = age(clock_boot(), header->created),
                                            .counters_used = entry_count(segment),
-                                           .counters_max = segment->counter_count,
+                                           .counters_room = counter_count(segment),
+                                           .counters_max = segment->counter_max,
                                            .owners_used = count_owners(segment),
                                            .owners_max = segment->owner_count - 1,
                                            .slots_used = count_held(segment, 0),
@@ -137,7 +138,7 @@ int slotshare_stat_counters(slotshare *handle, slotshare_counter_visitor visit, 
         return SLOTSHARE_EINVAL;
     }
     const struct segment *segment = &handle->segment;
-    for (uint32_t i = 0; i < segment->counter_count; i++) {
+    for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct slotshare_counter_stat counter;
         /* first a cheap look: most entries of a large table are free */
         if (use_kind(READ(segment->counters[i].use)) == ENTRY_FREE ||
@@ -211,7 +212,7 @@ int slotshare_stat_slots(slotshare *handle, slotshare_slot_visitor visit, void *
         }
         uint32_t owner = slot_owner(word);
         uint32_t counter = READ(slot->counter);
-        if (owner >= segment->owner_count || counter >= segment->counter_count ||
+        if (owner >= segment->owner_count || counter >= counter_count(segment) ||
             leader_of(segment, owner) >= segment->owner_count) {
             result = SLOTSHARE_EDAMAGED;
             continue;

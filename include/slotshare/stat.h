@@ -22,7 +22,9 @@ struct slotshare_segment_stat {
     uint64_t incarnation; /**< random, new whenever the segment is created anew */
     uint64_t rules;       /**< how often the rule set was loaded, from 1 */
     uint64_t age_ms;      /**< milliseconds since it was created */
-    uint32_t counters_used, counters_max;
+    uint32_t counters_used;
+    uint32_t counters_room; /**< for so many there is room now */
+    uint32_t counters_max;  /**< and for so many when needed: the table grows by itself */
     uint32_t owners_used, owners_max;
     uint32_t slots_used, slots_max;
     uint64_t reaps;                       /**< dead owners whose slots were given back */
