@@ -30,6 +30,7 @@ int place_setup(void **state) {
     place->board =
         mmap(NULL, sizeof *place->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     *state = place;
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)alarm(TEST_SECONDS); /* a test that hangs ends here, and its children with it */
     return place->board == MAP_FAILED ? -1 : 0;
 }
@@ -97,12 +98,16 @@ slotshare *place_watch(struct place *place) {
 
 /* ---- children -------------------------------------------------------------------------------- */
 
-pid_t child_start(struct place *place, child_body body, int argument) {
+void child_adopt(struct place *place, pid_t pid) {
     int at = 0;
     while (at < CHILDREN_MAX && place->child[at]) {
         at++;
     }
     assert_true(at < CHILDREN_MAX);
+    place->child[at] = pid;
+}
+
+pid_t child_start(struct place *place, child_body body, int argument) {
     (void)fflush(NULL);
     const pid_t parent = getpid();
     const pid_t pid = fork();
@@ -111,7 +116,7 @@ pid_t child_start(struct place *place, child_body body, int argument) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         _exit(getppid() == parent && body(place, argument) ? 0 : 1);
     }
-    place->child[at] = pid;
+    child_adopt(place, pid);
     return pid;
 }
 
@@ -201,6 +206,27 @@ struct slotshare_segment_stat segment_of(slotshare *handle) {
     struct slotshare_segment_stat stat;
     assert_int_equal(slotshare_stat_segment(handle, &stat), SLOTSHARE_OK);
     return stat;
+}
+
+struct wanted_owner {
+    pid_t pid;
+    int count;
+    uint32_t leader;
+};
+
+static int compare_pid(const struct slotshare_owner_stat *owner, void *arg) {
+    struct wanted_owner *wanted = arg;
+    if (owner->pid == wanted->pid && wanted->count++ == 0) {
+        wanted->leader = owner->leader;
+    }
+    return 0;
+}
+
+int owners_of(slotshare *handle, pid_t pid, uint32_t *leader) {
+    struct wanted_owner wanted = {.pid = pid};
+    (void)slotshare_stat_owners(handle, compare_pid, &wanted);
+    *leader = wanted.leader;
+    return wanted.count;
 }
 
 char *file_read(const char *path, size_t *size) {

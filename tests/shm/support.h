@@ -59,6 +59,9 @@ slotshare *place_watch(struct place *place); /* read-only, no config */
 typedef bool (*child_body)(struct place *place, int argument);
 pid_t child_start(struct place *place, child_body body, int argument);
 
+/** The process of that id, started by a child that has ended meanwhile, is a child of ours now. */
+void child_adopt(struct place *place, pid_t pid);
+
 /** Wait for its end. @return its exit status; -signal when it was killed. */
 int child_end(struct place *place, pid_t pid);
 int child_kill(struct place *place, pid_t pid, int signal); /* and wait */
@@ -90,6 +93,9 @@ struct slotshare_connection to_domain(const char *domain);
 /** Statistics by name; fails the test when there is no such counter. */
 struct slotshare_counter_stat stat_of(slotshare *handle, const char *counter);
 struct slotshare_segment_stat segment_of(slotshare *handle);
+
+/** How many owner records have this pid; *leader: the first one's leader. */
+int owners_of(slotshare *handle, pid_t pid, uint32_t *leader);
 
 /** The whole of a file, and writing it whole. */
 char *file_read(const char *path, size_t *size);
