@@ -66,26 +66,35 @@ const char *ruleset_member_url(const struct ruleset *rules, uint32_t i) {
     return string_or_empty(&view, &view.member[i].url);
 }
 
-/* A string that is there, has no NUL inside, and is at most `max` long. */
-static bool whole(const struct view *view, const struct layout_string *string, size_t max) {
+/* A string that is there, has no NUL inside, and is at most `max` long. Copied before it is looked
+ * at, when there is a copy to make: the block may change. */
+static bool whole(const struct view *view, const struct layout_string *string, char *copy,
+                  size_t max) {
     uint32_t length = 0;
     const char *text = view_string(view, string, &length);
-    return text != NULL && length <= max && strnlen(text, length) == length;
+    if (text == NULL || length > max)
+        return false;
+    if (copy == NULL)
+        return strnlen(text, length) == length;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return strlen(copy) == length;
 }
 
-/* A name in the form that is compared. @return its hash; 0: it is empty; *ok: it is in order. */
+/* A binding's, or a domain's or host's name in the form that is compared; "" is one.
+ * @return its hash; 0: it is empty, or (*ok is false then) it is not in order. */
 static uint64_t check_name(const struct view *view, const struct layout_string *string,
-                           bool binding, bool *ok) {
+                           bool binding, char copy[SLOTSHARE_DOMAIN_MAX + 1], bool *ok) {
     char form[SLOTSHARE_DOMAIN_MAX + 1];
     const size_t max = binding ? SLOTSHARE_BINDING_MAX : SLOTSHARE_DOMAIN_MAX;
-    if (!whole(view, string, max)) {
+    int length = -1;
+    if (whole(view, string, copy, max))
+        length = binding ? name_binding(copy, form, max) : name_domain(copy, form, max);
+    if (length < 0 || strcmp(copy, form) != 0) {
         *ok = false;
         return 0;
     }
-    const char *text = string_or_empty(view, string);
-    const int length = binding ? name_binding(text, form, max) : name_domain(text, form, max);
-    *ok = *ok && length >= 0 && strcmp(text, form) == 0;
-    return length > 0 ? hash_name(text, (size_t)length) : 0;
+    return length > 0 ? hash_name(form, (size_t)length) : 0;
 }
 
 /* The cell of a rule can be reached by its key. */
@@ -100,17 +109,19 @@ static bool reachable(const struct view *view, uint32_t index, uint64_t key) {
     return false;
 }
 
-static bool check_rule(const struct view *view, uint32_t index) {
+static bool check_rule(const struct view *view, uint32_t index, uint32_t *scopes) {
     /* by scope, what its rules name: 1: a binding, 2: a domain or host */
     static const unsigned char named[] = {0, 3, 2, 3, 1, 2, 0};
     const struct layout_rule *rule = &view->rule[index];
-    const uint32_t scope = rule->scope;
+    const uint32_t scope = load32(&rule->scope); /* once: it is an index */
     if (scope < 1 || scope > SLOTSHARE_SCOPE_GLOBAL || rule->limit < -1 ||
         rule->limit > CONF_LIMIT_MAX || rule->parts == 0 || rule->parts > 7)
         return false;
+    *scopes |= 1u << scope;
     bool ok = true;
-    const uint64_t binding = check_name(view, &rule->binding, true, &ok);
-    const uint64_t name = check_name(view, &rule->name, false, &ok);
+    char copy[SLOTSHARE_DOMAIN_MAX + 1];
+    const uint64_t binding = check_name(view, &rule->binding, true, copy, &ok);
+    const uint64_t name = check_name(view, &rule->name, false, copy, &ok);
     const unsigned has = (binding != 0 ? 1u : 0u) | (name != 0 ? 2u : 0u);
     return ok && has == named[scope] && rule->key == layout_key(scope, binding, name) &&
            reachable(view, index, rule->key);
@@ -120,9 +131,8 @@ static bool check_rules(const struct view *view) {
     uint32_t scopes = 0;
     uint32_t used = 0;
     for (uint32_t i = 0; i < view->rules; i++) {
-        if (!check_rule(view, i))
+        if (!check_rule(view, i, &scopes))
             return false;
-        scopes |= 1u << view->rule[i].scope;
     }
     for (uint32_t i = 0; i < view->cells; i++)
         used += view->cell[i] != 0 ? 1 : 0;
@@ -131,15 +141,15 @@ static bool check_rules(const struct view *view) {
 
 static bool check_members(const struct view *view) {
     const struct layout_header *header = view->header;
+    char names[2][SLOTSHARE_DOMAIN_MAX + 1] = {"", ""};
     for (uint32_t i = 0; i < view->members; i++) {
         const struct layout_member *member = &view->member[i];
-        bool ok = whole(view, &member->url, CONF_URL_MAX) && member->witness <= 1;
-        const uint64_t hash = check_name(view, &member->name, true, &ok);
+        bool ok = whole(view, &member->url, NULL, CONF_URL_MAX) && member->witness <= 1;
+        const uint64_t hash = check_name(view, &member->name, true, names[i % 2], &ok);
         if (!ok || hash == 0 || hash != member->hash)
             return false;
-        /* in the order of the names, none twice */
-        if (i > 0 && strcmp(string_or_empty(view, &view->member[i - 1].name),
-                            string_or_empty(view, &member->name)) >= 0)
+        /* in the order of the names, none twice; none is empty */
+        if (strcmp(names[i % 2], names[1 - i % 2]) <= 0)
             return false;
     }
     if (header->clustered > 1 || header->reserve_percent > 100)
@@ -154,7 +164,7 @@ bool ruleset_check(const struct ruleset *rules) {
     const size_t used = (size_t)(view.string - (const char *)rules->base) + view.strings;
     if (used != rules->size || view.header->checksum != layout_checksum(rules->base, rules->size))
         return false;
-    return whole(&view, &view.header->file, rules->size) &&
-           whole(&view, &view.header->node, SLOTSHARE_BINDING_MAX) && check_rules(&view) &&
+    return whole(&view, &view.header->file, NULL, rules->size) &&
+           whole(&view, &view.header->node, NULL, SLOTSHARE_BINDING_MAX) && check_rules(&view) &&
            check_members(&view);
 }
