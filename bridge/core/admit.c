@@ -151,6 +151,13 @@ static void start_session(struct core *core, uint64_t now, const struct core_hea
             entry->out += (int32_t)up;
         }
         entry->share = entry->out;
+        if (left < 0 && !MUTANT(core, MUTANT_ADMIT_AS_SAID)) {
+            /* It spoke of more than was thought to be there: an old reading of what has drained
+             * since and was dealt to others. It counts, but it is not given. */
+            int64_t less = entry->out + left;
+            entry->share = less > entry->reserve ? (int32_t)less : entry->reserve;
+            entry->share = entry->share < entry->out ? entry->share : entry->out;
+        }
         entry->grant = ++core->grant_sequence;
         entry->confirmed = false;
         entry->resend = CORE_NEVER; /* goes with the admission */

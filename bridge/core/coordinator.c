@@ -261,6 +261,12 @@ static void commit(struct core *core, uint64_t now) {
     for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
         struct peer *peer = &core->peer[i];
         bool holds = peer->committed && !peer->witness;
+        if (holds && peer->state == PEER_GONE && !MUTANT(core, MUTANT_COMMIT_AT_RESERVE)) {
+            /* It has promised no more than its new home, and may have that in use still, above its
+             * reserve: it counts with its home until that has drained. */
+            peer->state = PEER_LOST;
+            peer->gone_at = now + core_expiry(core);
+        }
         if (peer->hash == 0 || holds == (peer->state != PEER_NONE)) {
             continue;
         }

@@ -87,6 +87,7 @@ struct counter {
     bool contended;      /* in the coordinator's set */
     bool named;          /* mark used while lists are compared */
     bool told_hungry;
+    bool scanned; /* fed since the scan began */
     uint64_t hash;
     int32_t limit, pending_limit;
     int32_t home, reserve, pending_home, pending_reserve;

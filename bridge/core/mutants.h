@@ -26,6 +26,9 @@ enum core_mutant {
     MUTANT_REPORT_BEFORE_APPLIED, /**< a share counts as applied when it was asked for */
     MUTANT_NO_SCAN,               /**< an expired join without counting again after the end */
     MUTANT_VOTE_NOT_STORED,       /**< a restarted bridge forgets its vote */
+    MUTANT_COMMIT_AT_RESERVE, /**< after a commit a member without a session counts with its reserve
+                               */
+    MUTANT_ADMIT_AS_SAID,     /**< an admission gives what the join said, free or not */
     MUTANT_COUNT
 };
 

@@ -162,6 +162,7 @@ void core_counter_update(struct core *core, uint64_t now, uint32_t key, int32_t 
     }
     counter->in_use = clamp(in_use);
     counter->wants = clamp(wants);
+    counter->scanned = core->scanning;
     table_watch(core, now, key);
     int32_t cap = table_cap(core, now, counter);
     bool hungry = counter->wants > cap;
@@ -201,6 +202,9 @@ uint32_t core_watched(const struct core *core, const uint32_t **keys) {
 void core_scan_begin(struct core *core, uint64_t now) {
     core->scanning = true;
     core->scan_from = now;
+    for (uint32_t i = 0; i < core->watched_count; i++) {
+        core->counter[core->watched[i]].scanned = false;
+    }
 }
 
 void core_scan_done(struct core *core, uint64_t now, bool complete) {
@@ -208,6 +212,13 @@ void core_scan_done(struct core *core, uint64_t now, bool complete) {
     core->scan_asked = false;
     core->scan_ok = core->scanning && complete && core->scan_from >= core->memory.session_end;
     core->scanning = false;
+    for (uint32_t i = 0; core->scan_ok && i < core->watched_count; i++) {
+        /* What the scan passed over has no more than its reserve in use, whatever was read once. */
+        struct counter *counter = &core->counter[core->watched[i]];
+        if (!counter->scanned && counter->in_use > counter->reserve) {
+            counter->in_use = counter->reserve;
+        }
+    }
     if (core->scan_ok) {
         heartbeat_soon(core, now);
     }
