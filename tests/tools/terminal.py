@@ -201,13 +201,15 @@ class Terminal:
         return True
 
     def until(self, what, condition):
-        """Wait until condition(text of the screen) is true; returns the text."""
+        """Wait until condition(text of the screen) is true, and stays so when the program has
+        painted to the end; returns the text."""
         end = time.monotonic() + PATIENCE
-        while not condition(self.screen.text()):
+        while True:
+            if condition(self.screen.text()) and not self.read(0.05):
+                return self.screen.text()
             if time.monotonic() > end:
                 raise AssertionError(f"never on the screen: {what}\n{self.screen.text()}")
             self.read(0.05)
-        return self.screen.text()
 
     def until_matches(self, pattern):
         return self.until(pattern, lambda text: re.search(pattern, text, re.M))

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "screen_terminal.h"
+
 enum { INTERVAL_MS = 1000, ESCAPE_MS = 25 };
 
 static int64_t now_ms(void) {
@@ -167,7 +169,7 @@ static void set_colours(struct screen *screen) {
 }
 
 static int on_terminal(struct screen *screen, int signals, int64_t count) {
-    SCREEN *terminal = newterm(NULL, stdout, stdin);
+    SCREEN *terminal = screen_terminal_known() ? newterm(NULL, stdout, stdin) : NULL;
 
     if (terminal == NULL) {
         const char *term = getenv("TERM");
