@@ -139,6 +139,12 @@ static uint64_t until(uint64_t deadline) {
     return now < deadline ? deadline - now : 0;
 }
 
+/* relaxed: an order to look again, not to take */
+static bool has_room(const struct counter *counter) {
+    uint64_t word = atomic_load_explicit(&counter->word, memory_order_relaxed);
+    return word_count(word) < cap_share(atomic_load_explicit(&counter->cap, memory_order_relaxed));
+}
+
 static int wait_for(slotshare *handle, struct thread *self, slotshare_counter counter,
                     slotshare_slot *out, uint64_t deadline) {
     struct counter *entry = &handle->segment.counters[counter.index];
@@ -161,8 +167,10 @@ static int wait_for(slotshare *handle, struct thread *self, slotshare_counter co
         slept = true;
     }
     atomic_store_explicit(&owner->waiting, NONE, memory_order_relaxed);
-    if (slept && result != SLOTSHARE_OK) {
-        /* A wake-up meant for us may be lost with our leaving: pass it on. */
+    /* Pass the wake-up on: when it may have been meant for us and is lost with our leaving, and
+     * when there is more room, because whoever gave back between our waking and our taking has
+     * found nobody asleep and woken nobody. */
+    if (result == SLOTSHARE_OK ? has_room(entry) : slept) {
         wait_wake_one(entry);
     }
     return result;

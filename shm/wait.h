@@ -8,8 +8,8 @@
  * No wake-up is lost: a waiter sets the bit and then looks at the count once more; a give-back
  * lowers the count and then looks at the bit; both in sequentially consistent order, so at least
  * one of them sees the other. A wake-up wakes the one that has slept longest and clears the bit;
- * whoever has been woken sets it again, because others may still sleep. If that one is killed, its
- * reaper wakes all.
+ * whoever has been woken sets it again, because others may still sleep, and when it leaves with a
+ * slot while there is room for more it wakes the next. If that one is killed, its reaper wakes all.
  */
 #include "segment.h"
 
