@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The public calls that take slots and give them back. */
-#include <string.h>
+/* Taking a slot, once, and giving it back: the hot path. */
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
 #define SLOTSHARE_KNOWS_THREADS 1
@@ -8,21 +7,13 @@
 #define SLOTSHARE_KNOWS_THREADS 0
 #endif
 
-#include "grow.h"
+#include "counter.h"
 #include "handle.h"
-#include "resolve.h"
-#include "retire.h"
 #include "slot.h"
+#include "take.h"
 #include "wait.h"
 
-enum {
-    REAP_EVERY_MS = 100,
-    SWEEP_EVERY = 16,    /* insertions of a thread */
-    SWEEP_VISITS = 1024, /* entries looked at then, when the table fills up */
-    MAKE_ROOM_TRIES = 16,
-    SWEEP_FULL = 8192, /* and when it is full */
-    CLOCK_STEP_MS = 4, /* how far the coarse clock moves on before the true one is read again */
-};
+enum { CLOCK_STEP_MS = 4 }; /* how far the coarse clock goes before the true one is read again */
 
 /* CLOCK_BOOTTIME by way of the coarse clock, which is five times cheaper. A machine that was
  * suspended is noticed within CLOCK_STEP_MS of running again. */
@@ -56,11 +47,11 @@ static void note_peak(struct counter *counter, uint32_t count) {
     }
 }
 
-static void note_refusal(slotshare *handle, struct counter *counter) {
-    count_one(&counter->refusals);
+void take_refused(slotshare *handle, uint32_t index) {
     struct header *header = handle->segment.header;
+    count_one(&handle->segment.counters[index].refusals);
     if (atomic_load_explicit(&header->clustered, memory_order_relaxed)) {
-        counter_want(&handle->segment, (uint32_t)(counter - handle->segment.counters));
+        counter_want(&handle->segment, index);
         if (atomic_load_explicit(&header->doorbell, memory_order_relaxed) == 0) {
             doorbell_ring(header);
         }
@@ -70,11 +61,6 @@ static void note_refusal(slotshare *handle, struct counter *counter) {
 /* Is anybody's dead slot in the way? At most every REAP_EVERY_MS, over all processes. */
 static bool healed(slotshare *handle) {
     return handle_reap(handle, REAP_EVERY_MS) > 0;
-}
-
-static bool closed(const slotshare *handle) {
-    /* acquire: pairs with the store by whoever found the file removed */
-    return atomic_load_explicit(&handle->segment.header->closed, memory_order_acquire) != 0;
 }
 
 static int take_once(slotshare *handle, struct thread *self, slotshare_counter counter,
@@ -101,18 +87,19 @@ static bool gate_open(const slotshare *handle, slotshare_counter counter) {
 }
 
 static int gate_reason(const slotshare *handle, slotshare_counter counter) {
-    if (closed(handle)) {
+    if (take_closed(handle)) {
         return SLOTSHARE_EGONE;
     }
     return counter.index < handle->segment.counter_max ? SLOTSHARE_ESTALE : SLOTSHARE_EINVAL;
 }
 
-/* A try and, when it is refused, one more if the dead made room. wait: the caller will count a
- * refusal only once for its whole wait. */
-static int take(slotshare *handle, struct thread *self, slotshare_counter counter,
-                slotshare_slot *out) {
+int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, bool queued,
+             slotshare_slot *out) {
     if (!gate_open(handle, counter)) {
         return gate_reason(handle, counter);
+    }
+    if (!queued && wait_must_yield(&handle->segment.counters[counter.index])) {
+        return SLOTSHARE_FULL;
     }
     uint32_t slot = handle_slot(handle, self);
     if (slot == UINT32_MAX) {
@@ -130,155 +117,6 @@ static int take(slotshare *handle, struct thread *self, slotshare_counter counte
         handle_slot_free(handle, self, slot);
     }
     return result;
-}
-
-/* ---- waiting --------------------------------------------------------------------------------- */
-
-static uint64_t until(uint64_t deadline) {
-    uint64_t now = clock_boot();
-    return now < deadline ? deadline - now : 0;
-}
-
-/* relaxed: an order to look again, not to take */
-static bool has_room(const struct counter *counter) {
-    uint64_t word = atomic_load_explicit(&counter->word, memory_order_relaxed);
-    return word_count(word) < cap_share(atomic_load_explicit(&counter->cap, memory_order_relaxed));
-}
-
-static int wait_for(slotshare *handle, struct thread *self, slotshare_counter counter,
-                    slotshare_slot *out, uint64_t deadline) {
-    struct counter *entry = &handle->segment.counters[counter.index];
-    struct owner *owner = &handle->segment.owners[self->owner];
-    int result = SLOTSHARE_FULL;
-    bool slept = false;
-    /* relaxed: read by the bridge, which counts who waits, and by a reaper */
-    atomic_store_explicit(&owner->waiting, counter.index + 1, memory_order_relaxed);
-    note_refusal(handle, entry);
-    while (result == SLOTSHARE_FULL) {
-        uint32_t value = wait_prepare(entry);
-        result = take(handle, self, counter, out);
-        uint64_t left = until(deadline);
-        if (result != SLOTSHARE_FULL || left == 0) {
-            break;
-        }
-        /* Never longer than a reaping interval: on a host without a bridge the waiters are those
-         * who notice the dead. */
-        wait_sleep(entry, value, left < REAP_EVERY_MS ? left : REAP_EVERY_MS);
-        slept = true;
-    }
-    atomic_store_explicit(&owner->waiting, NONE, memory_order_relaxed);
-    /* Pass the wake-up on: when it may have been meant for us and is lost with our leaving, and
-     * when there is more room, because whoever gave back between our waking and our taking has
-     * found nobody asleep and woken nobody. */
-    if (result == SLOTSHARE_OK ? has_room(entry) : slept) {
-        wait_wake_one(entry);
-    }
-    return result;
-}
-
-/* ---- the public calls ------------------------------------------------------------------------ */
-
-int slotshare_counter_acquire_wait(slotshare *handle, slotshare_counter counter,
-                                   slotshare_slot *slot, int timeout_ms) {
-    struct thread *self;
-    if (!handle || !slot) {
-        return SLOTSHARE_EINVAL;
-    }
-    int result = handle_thread(handle, &self);
-    if (result != SLOTSHARE_OK) {
-        return result;
-    }
-    result = take(handle, self, counter, slot);
-    if (result == SLOTSHARE_FULL) {
-        if (timeout_ms == 0) {
-            note_refusal(handle, &handle->segment.counters[counter.index]);
-        } else {
-            uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_boot() + (uint64_t)timeout_ms;
-            result = wait_for(handle, self, counter, slot, deadline);
-        }
-    }
-    return result;
-}
-
-int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter, slotshare_slot *slot) {
-    return slotshare_counter_acquire_wait(handle, counter, slot, 0);
-}
-
-/* A name that is new. The table makes room for it, if there are counters that nobody uses. */
-static int insert(slotshare *handle, struct thread *self, const struct ruleset_match *match,
-                  slotshare_counter *counter) {
-    const struct segment *segment = &handle->segment;
-    struct counter_setup setup;
-    int result = resolve_setup(segment, match, counter->rules, &setup);
-    if (result != SLOTSHARE_OK) {
-        return result;
-    }
-    /* Enough that the last eighth of the table is not filled before the hand has gone round. */
-    if (self->inserted++ % SWEEP_EVERY == 0 && retire_wanted(segment)) {
-        (void)retire_pass(handle, self->owner, SWEEP_VISITS);
-    }
-    for (int tries = 0; tries < MAKE_ROOM_TRIES; tries++) {
-        result = counter_insert(segment, self->owner, match->counter, match->length, &setup,
-                                &counter->index, &counter->generation);
-        /* What is made here others may fill at once: more than one try. */
-        if (result != SLOTSHARE_ECOUNTERS ||
-            (retire_pass(handle, self->owner, SWEEP_FULL) == 0 && !grow_counters(handle))) {
-            break;
-        }
-    }
-    return result;
-}
-
-int slotshare_counter_find(slotshare *handle, const struct slotshare_connection *connection,
-                           slotshare_counter *counter) {
-    struct thread *self;
-    if (!handle || !connection || !counter) {
-        return SLOTSHARE_EINVAL;
-    }
-    int result = handle_thread(handle, &self);
-    if (result != SLOTSHARE_OK) {
-        return result;
-    }
-    if (closed(handle)) {
-        return SLOTSHARE_EGONE;
-    }
-    struct ruleset_match match;
-    result = resolve_connection(&handle->segment, connection, &match, &counter->rules);
-    if (result != SLOTSHARE_OK) {
-        return result;
-    }
-    result = counter_find(&handle->segment, match.counter, match.length, &counter->index,
-                          &counter->generation);
-    if (result != SLOTSHARE_FULL) {
-        return result;
-    }
-    return insert(handle, self, &match, counter);
-}
-
-int slotshare_acquire_wait(slotshare *handle, const struct slotshare_connection *connection,
-                           slotshare_slot *slot, int timeout_ms) {
-    if (!slot) {
-        return SLOTSHARE_EINVAL;
-    }
-    uint64_t deadline = timeout_ms > 0 ? clock_boot() + (uint64_t)timeout_ms : 0;
-    for (;;) {
-        slotshare_counter counter;
-        int result = slotshare_counter_find(handle, connection, &counter);
-        if (result != SLOTSHARE_OK) {
-            return result;
-        }
-        int left = timeout_ms > 0 ? (int)until(deadline) : timeout_ms;
-        result = slotshare_counter_acquire_wait(handle, counter, slot, left);
-        if (result != SLOTSHARE_ESTALE) {
-            return result;
-        }
-        /* retired, or other rules, between the two: look again */
-    }
-}
-
-int slotshare_acquire(slotshare *handle, const struct slotshare_connection *connection,
-                      slotshare_slot *slot) {
-    return slotshare_acquire_wait(handle, connection, slot, 0);
 }
 
 /* Only slot records of this very process: a copied handle of another one's would miscount. */
@@ -319,7 +157,7 @@ int slotshare_release(slotshare *handle, slotshare_slot slot) {
                        only_thread(), &counter);
     if (result == SLOTSHARE_OK) {
         handle_slot_free(handle, self, (uint32_t)slot.record);
-        wait_wake_one(counter);
+        wait_wake_one(&handle->segment, counter);
     }
     return result;
 }

@@ -178,11 +178,12 @@ struct ruleset control_rules(const struct control *control) {
 }
 
 static void wake_everybody(const struct segment *segment) {
+    queues_ring(segment->header);
     for (uint32_t i = 1; i < segment->owner_count; i++) {
         uint32_t waiting = atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed);
         struct counter *counter = waiting == NONE ? NULL : counter_at(segment, waiting - 1);
         if (counter) {
-            wait_wake_all(counter);
+            wait_wake_all(segment, counter);
         }
     }
 }

@@ -151,7 +151,7 @@ int32_t control_share_set(struct control *control, uint32_t index, int32_t share
                                       : slot_touch(segment, control->me, counter);
     atomic_store_explicit(&counter->grant, grant, memory_order_release);
     if (cap_share(after) > cap_share(before)) {
-        wait_wake_all(counter);
+        wait_wake_all(segment, counter);
     }
     return count == COUNT_RETIRED ? 0 : (int32_t)count;
 }

@@ -144,6 +144,7 @@ static void fill(struct counter *counter, const struct words *name,
                           cap_make(cap_number(setup->home), cap_number(setup->reserve)),
                           memory_order_relaxed);
     atomic_store_explicit(&counter->wait, 0, memory_order_relaxed);
+    atomic_store_explicit(&counter->yield, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->takes, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->refusals, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->peak, 0, memory_order_relaxed);

@@ -196,11 +196,13 @@ struct counter {
     alignas(CACHE_LINE) _Atomic uint64_t word;
     _Atomic uint64_t cap;        /* of an ENTRY_PART: {parent's generation:32, parent + 1:32} */
     _Atomic uint32_t generation; /* even: live; odd: being built, or retired */
-    _Atomic uint32_t wait;       /* futex: bit 0 somebody may sleep, above it a wake sequence */
+    _Atomic uint32_t wait;       /* futex: see wait.h */
     _Atomic uint64_t takes, refusals;
     _Atomic uint32_t peak;
     _Atomic uint32_t use;
     _Atomic uint64_t swept; /* takes, when retirement last came by: the same again means idle */
+    _Atomic uint32_t
+        yield; /* CLOCK_MONOTONIC_COARSE, ms: until then only those who waited may take */
     /* Line 2: what is set when the counter is made, and what the bridge keeps with it. */
     alignas(CACHE_LINE) _Atomic uint64_t hash; /* keyed, of the name */
     _Atomic uint64_t rules;                    /* rule set generation of the limit */
@@ -257,7 +259,8 @@ struct header {
 
     /* Written when takes are refused. */
     alignas(CACHE_LINE) _Atomic uint32_t doorbell; /* futex: 1 rang, 0 the bridge has looked */
-    _Atomic uint64_t reaped;                       /* CLOCK_MONOTONIC_COARSE, ms: last pass */
+    _Atomic uint32_t queues; /* futex: +1 when a watched counter may have room */
+    _Atomic uint64_t reaped; /* CLOCK_MONOTONIC_COARSE, ms: last pass */
 
     /* Written when counters come and go. */
     alignas(CACHE_LINE) _Atomic uint32_t cursor; /* where to look for a free entry */

@@ -15,7 +15,7 @@ static void wake_waiters(const struct segment *segment, struct owner *owner) {
     uint32_t waiting = atomic_load_explicit(&owner->waiting, memory_order_relaxed);
     struct counter *counter = waiting == NONE ? NULL : counter_at(segment, waiting - 1);
     if (counter) {
-        wait_wake_all(counter); /* a wake-up may have died with it */
+        wait_wake_all(segment, counter); /* a wake-up may have died with it */
     }
     atomic_store_explicit(&owner->waiting, NONE, memory_order_relaxed);
 }
@@ -35,7 +35,7 @@ static uint32_t drain_chunk(const struct segment *segment, uint32_t leader, uint
         if (slot_state(word) == SLOT_HELD &&
             slot_give(segment, as, index, word, true, &counter) == SLOTSHARE_OK) {
             given++;
-            wait_wake_one(counter);
+            wait_wake_one(segment, counter);
         }
     }
     return given;

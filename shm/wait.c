@@ -18,7 +18,12 @@ static struct timespec to_timespec(uint64_t ms) {
 }
 
 uint32_t wait_prepare(struct counter *counter) {
-    return atomic_fetch_or_explicit(&counter->wait, 1, memory_order_seq_cst) | 1;
+    return atomic_fetch_or_explicit(&counter->wait, WAIT_SLEEPERS, memory_order_seq_cst) |
+           WAIT_SLEEPERS;
+}
+
+void wait_watch(struct counter *counter) {
+    atomic_fetch_or_explicit(&counter->wait, WAIT_QUEUES, memory_order_seq_cst);
 }
 
 void wait_sleep(struct counter *counter, uint32_t value, uint64_t timeout_ms) {
@@ -26,29 +31,63 @@ void wait_sleep(struct counter *counter, uint32_t value, uint64_t timeout_ms) {
     (void)futex(&counter->wait, FUTEX_WAIT, value, &timeout);
 }
 
-static bool clear_bit(struct counter *counter) {
+/* @return the bits that were set; this caller is the one to wake for them. */
+static uint32_t clear_bits(struct counter *counter) {
     uint32_t value = atomic_load_explicit(&counter->wait, memory_order_relaxed);
-    while (value & 1) {
+    uint32_t bits;
+    do {
+        bits = value & (WAIT_SLEEPERS | WAIT_QUEUES);
         /* seq_cst: ordered before the sleeper's next look at the count */
-        if (atomic_compare_exchange_weak_explicit(&counter->wait, &value, (value & ~1U) + 2,
-                                                  memory_order_seq_cst, memory_order_relaxed)) {
-            return true;
-        }
-    }
-    return false; /* another give-back took it on itself to wake */
+    } while (bits && !atomic_compare_exchange_weak_explicit(
+                         &counter->wait, &value, value - bits + WAIT_STEP, memory_order_seq_cst,
+                         memory_order_relaxed));
+    return bits;
 }
 
-void wait_wake_slow(struct counter *counter) {
-    if (clear_bit(counter)) {
+void wait_wake_slow(const struct segment *segment, struct counter *counter) {
+    uint32_t bits = clear_bits(counter);
+    if (bits & WAIT_SLEEPERS) {
         (void)futex(&counter->wait, FUTEX_WAKE, 1, NULL);
     }
+    if (bits & WAIT_QUEUES) {
+        queues_ring(segment->header);
+    }
 }
 
-void wait_wake_all(struct counter *counter) {
+void wait_wake_all(const struct segment *segment, struct counter *counter) {
     /* Whoever sleeps while the bit is clear has one before it that was woken and will set it again,
-     * or was killed; so no look at the bit here. */
-    (void)clear_bit(counter);
+     * or was killed; so sleepers are woken without a look at the bit. */
+    if (clear_bits(counter) & WAIT_QUEUES) {
+        queues_ring(segment->header);
+    }
     (void)futex(&counter->wait, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void wait_insist(struct counter *counter) {
+    enum { INSIST_MS = 50 };
+    uint32_t until = (uint32_t)clock_coarse() + INSIST_MS;
+    atomic_store_explicit(&counter->yield, until ? until : 1, memory_order_relaxed);
+}
+
+bool wait_must_yield_slow(struct counter *counter, uint32_t until) {
+    if ((int32_t)(until - (uint32_t)clock_coarse()) > 0) {
+        return true;
+    }
+    /* Over. If it fails, somebody has insisted anew; then the next take sees that. */
+    atomic_compare_exchange_strong_explicit(&counter->yield, &until, 0, memory_order_relaxed,
+                                            memory_order_relaxed);
+    return false;
+}
+
+void queues_ring(struct header *header) {
+    /* seq_cst: ordered before the queue's next look at its counters */
+    atomic_fetch_add_explicit(&header->queues, 1, memory_order_seq_cst);
+    (void)futex(&header->queues, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void queues_sleep(struct header *header, uint32_t value, uint64_t timeout_ms) {
+    struct timespec timeout = to_timespec(timeout_ms);
+    (void)futex(&header->queues, FUTEX_WAIT, value, &timeout);
 }
 
 void doorbell_ring(struct header *header) {

@@ -2,16 +2,24 @@
 #ifndef SLOTSHARE_SHM_WAIT_H
 #define SLOTSHARE_SHM_WAIT_H
 /**
- * Sleeping until a slot of a counter is given back, on a futex in its entry: bit 0 says that
- * somebody may sleep, the rest counts wake-ups.
+ * Sleeping until a slot of a counter is given back. Its `wait` word is a futex: WAIT_SLEEPERS says
+ * that somebody may sleep on it, WAIT_QUEUES that a queue (queue.c) wants to know, the rest counts
+ * wake-ups.
  *
- * No wake-up is lost: a waiter sets the bit and then looks at the count once more; a give-back
- * lowers the count and then looks at the bit; both in sequentially consistent order, so at least
- * one of them sees the other. A wake-up wakes the one that has slept longest and clears the bit;
- * whoever has been woken sets it again, because others may still sleep, and when it leaves with a
- * slot while there is room for more it wakes the next. If that one is killed, its reaper wakes all.
+ * No wake-up is lost: a waiter sets its bit and then looks at the count once more; a give-back
+ * lowers the count and then looks at the bits; both in sequentially consistent order, so at least
+ * one of them sees the other. A wake-up wakes the one that has slept longest and clears the bits;
+ * whoever has been woken sets its bit again, because others may still sleep, and when it leaves
+ * with a slot while there is room for more it wakes the next. If that one is killed, its reaper
+ * wakes all.
+ *
+ * Nobody starves: whoever has been woken and was too late, because somebody who did not wait was
+ * faster, claims the next turn for those who wait (wait_insist). The claim ends by the clock, so a
+ * waiter that is stopped or killed holds nobody up for longer than INSIST_MS.
  */
 #include "segment.h"
+
+enum { WAIT_SLEEPERS = 1, WAIT_QUEUES = 2, WAIT_STEP = 4 };
 
 /** Say that the caller is going to sleep. @return the value to pass to wait_sleep(). Look at the
  * counter between the two. */
@@ -20,19 +28,38 @@ uint32_t wait_prepare(struct counter *counter);
 /** Sleep until woken, or until timeout_ms have passed, or not at all if the value has changed. */
 void wait_sleep(struct counter *counter, uint32_t value, uint64_t timeout_ms);
 
-/** Wake all that wait for this counter. */
-void wait_wake_all(struct counter *counter);
+/** Say that a queue of this process wants to know of a give-back. Look at the counter after it. */
+void wait_watch(struct counter *counter);
 
-/** A slot was given back: wake one. No system call when nobody sleeps. */
-void wait_wake_slow(struct counter *counter);
-static inline void wait_wake_one(struct counter *counter) {
+/** Wake all that wait for this counter. */
+void wait_wake_all(const struct segment *segment, struct counter *counter);
+
+/** A slot was given back: wake one. No system call when nobody waits. */
+void wait_wake_slow(const struct segment *segment, struct counter *counter);
+static inline void wait_wake_one(const struct segment *segment, struct counter *counter) {
     /* seq_cst: see above */
-    if (atomic_load_explicit(&counter->wait, memory_order_seq_cst) & 1) {
-        wait_wake_slow(counter);
+    if (atomic_load_explicit(&counter->wait, memory_order_seq_cst) &
+        (WAIT_SLEEPERS | WAIT_QUEUES)) {
+        wait_wake_slow(segment, counter);
     }
 }
 
-/** The bridge's doorbell: a futex, too. @return true when it rang. */
+/** The next turn is for those who wait. */
+void wait_insist(struct counter *counter);
+
+/** Has somebody insisted? For takes that have not waited. */
+bool wait_must_yield_slow(struct counter *counter, uint32_t until);
+static inline bool wait_must_yield(struct counter *counter) {
+    /* relaxed: a hint about order, nothing depends on it */
+    uint32_t until = atomic_load_explicit(&counter->yield, memory_order_relaxed);
+    return until != 0 && wait_must_yield_slow(counter, until);
+}
+
+/** The futex that the queues' threads of all processes sleep on. */
+void queues_ring(struct header *header);
+void queues_sleep(struct header *header, uint32_t value, uint64_t timeout_ms);
+
+/** The bridge's doorbell. doorbell_sleep(): true when it rang. */
 void doorbell_ring(struct header *header);
 bool doorbell_sleep(struct header *header, int timeout_ms);
 
