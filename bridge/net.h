@@ -68,6 +68,13 @@ void net_tend(struct net *net, uint64_t now_ms);
 /** Is there a connection to member i now? False for this node itself. */
 bool net_connected(const struct net *net, uint32_t i);
 
+/** Some of its connections are by TLS. */
+bool net_uses_tls(const struct net *net);
+
+/** A member could be reached again and again for most of a minute, but no connection to it came
+ * about: the network library has lost it, and only a new process helps. */
+bool net_stuck(const struct net *net);
+
 /** The TCP port that it listens on. */
 uint16_t net_port(const struct net *net);
 

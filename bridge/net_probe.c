@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct net_probe {
@@ -14,6 +15,7 @@ struct net_probe {
     int event_fd;
     bool connected;    /* only read and written by the callback, whose runs do not overlap */
     uint8_t header[8]; /* what every SP transport sends first */
+    size_t got;        /* of header */
     int result;        /* written before done is set */
     atomic_bool done;
 };
@@ -33,13 +35,22 @@ static void finish(struct net_probe *probe, int result) {
 static void step(void *arg) {
     struct net_probe *probe = arg;
     int result = nng_aio_result(probe->aio);
-    if (result != 0 || probe->connected) {
+    if (probe->connected && result == 0)
+        probe->got += nng_aio_count(probe->aio);
+    if (result != 0 || probe->got == sizeof probe->header) {
+        /* Of the SP family, and a publisher: anything else is not a bridge. */
+        static const uint8_t publisher[8] = {0, 'S', 'P', 0, 0, 32, 0, 0};
+        if (result == 0 && memcmp(probe->header, publisher, sizeof publisher) != 0)
+            result = NNG_EPROTO;
         finish(probe, result);
         return;
     }
-    probe->connected = true;
-    probe->stream = nng_aio_get_output(probe->aio, 0);
-    nng_iov iov = {.iov_buf = probe->header, .iov_len = sizeof probe->header};
+    if (!probe->connected) {
+        probe->connected = true;
+        probe->stream = nng_aio_get_output(probe->aio, 0);
+    }
+    nng_iov iov = {.iov_buf = probe->header + probe->got,
+                   .iov_len = sizeof probe->header - probe->got};
     result = nng_aio_set_iov(probe->aio, 1, &iov);
     if (result != 0) {
         finish(probe, result);
@@ -129,6 +140,9 @@ const char *net_probe_reason(int result, const char *member, char *text, size_t 
                        "connection ended by the other side (%s): it may not accept our "
                        "certificate, or not be a bridge",
                        nng_strerror(result));
+        break;
+    case NNG_EPROTO:
+        (void)snprintf(text, size, "something answers there, but it is not a bridge");
         break;
     default:
         (void)snprintf(text, size, "%s", nng_strerror(result));

@@ -7,6 +7,7 @@
 enum {
     PROBE_FIRST_MS = 2000, /* without a connection before the reason is looked for */
     PROBE_EVERY_MS = 15000,
+    LOST_PROBES = 3,         /* that succeed while no connection comes about */
     SAME_REASON_MS = 300000, /* between two lines that say the same */
     FLAP_MS = 1000,          /* between two lines about one member's connection */
 };
@@ -30,6 +31,7 @@ static void note_change(struct net *net, struct net_peer *peer, uint32_t pipe, u
     peer->known_pipe = pipe;
     peer->since = now;
     peer->next_probe = now + PROBE_FIRST_MS;
+    peer->lost = 0;
     if (came)
         peer->reason = -1;
     if (log_rate_ok(came ? &peer->came_rate : &peer->went_rate, now, FLAP_MS, &suppressed))
@@ -52,6 +54,7 @@ static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
 
 static void note_reason(struct net *net, struct net_peer *peer, int result, uint64_t now) {
     char text[256];
+    peer->lost = result == 0 ? peer->lost + 1 : 0;
     if (result == peer->reason && now < peer->next_log)
         return;
     peer->reason = result;
@@ -107,4 +110,12 @@ void net_tend(struct net *net, uint64_t now_ms) {
             find_reason(net, peer, now_ms);
     }
     note_refused(net, now_ms);
+}
+
+bool net_stuck(const struct net *net) {
+    for (uint32_t i = 0; i < net->peers; i++) {
+        if (net->peer[i].lost >= LOST_PROBES)
+            return true;
+    }
+    return false;
 }

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* The main loop. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "daemon_internal.h"
+
+enum {
+    REAP_MS = 100,
+    TEND_MS = 500,
+    SWEEP_MS = 1000,
+    LEAVE_MS = 1000, /* for what is handed back to be confirmed */
+    FDS_MAX = CONF_MEMBERS_MAX + 3,
+};
+
+/* What the counters that matter now look like. */
+static void watch(struct daemon *daemon) {
+    const uint32_t *keys;
+    uint32_t count = core_watched(daemon->core, &keys);
+    if (count > daemon->keys_max)
+        count = daemon->keys_max;
+    memcpy(daemon->watched, keys, count * sizeof *keys);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t key = daemon->watched[i];
+        uint32_t index;
+        struct control_counter counter = {0};
+        /* A counter that this host never counts is not in use here. */
+        if (keys_index(daemon->keys, key, &index) &&
+            control_counter_read(daemon->control, index, &counter) != SLOTSHARE_OK)
+            continue;
+        core_counter_update(daemon->core, daemon->now, key, counter.in_use, counter.wants);
+        daemon_act(daemon);
+        keys_show_contended(daemon->keys, key, core_contended(daemon->core, key));
+    }
+    daemon->next.watch = daemon->now + daemon->timers.heartbeat / 2;
+}
+
+/* Somebody was refused, or waits. */
+static void look_at_wanted(struct daemon *daemon) {
+    uint64_t ignored;
+    while (read(daemon->doorbell_fd, &ignored, sizeof ignored) < 0 && errno == EINTR)
+        ;
+    daemon_sightings_begin(daemon);
+    control_each_wanted(daemon->control, daemon_sight, daemon);
+    daemon_sightings_feed(daemon);
+    daemon_act(daemon);
+}
+
+static void leave(struct daemon *daemon, const char *why) {
+    if (daemon->leave_until != 0)
+        return;
+    log_event(daemon->log, LOG_LEVEL_INFO, "leaving", "signal", why, NULL);
+    daemon->leave_until = daemon->now + LEAVE_MS;
+    core_leave(daemon->core, daemon->now);
+    daemon_act(daemon);
+}
+
+static void on_signal(struct daemon *daemon) {
+    struct signalfd_siginfo info;
+    while (read(daemon->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            log_event(daemon->log, LOG_LEVEL_WARNING, "reload_refused", "reason",
+                      "this version reads the configuration only when it starts: restart the "
+                      "bridges to change it",
+                      NULL);
+        else
+            leave(daemon, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+    }
+}
+
+static void reap(struct daemon *daemon) {
+    uint32_t slots = control_reap(daemon->control);
+    daemon->next.reap = daemon->now + REAP_MS;
+    if (slots == 0)
+        return;
+    struct log_line line;
+    log_begin(daemon->log, &line, LOG_LEVEL_INFO, "reaped");
+    log_uint(&line, "slots", slots);
+    log_end(&line);
+}
+
+/* Everything that time makes due. */
+static void on_time(struct daemon *daemon) {
+    struct schedule *next = &daemon->next;
+    if (daemon->now >= core_next_tick(daemon->core)) {
+        core_tick(daemon->core, daemon->now);
+        daemon_act(daemon);
+    }
+    if (daemon->now >= next->reap)
+        reap(daemon);
+    if (daemon->now >= next->watch)
+        watch(daemon);
+    if (daemon->now >= next->tend) {
+        net_tend(daemon->net, daemon->now);
+        next->tend = daemon->now + TEND_MS;
+    }
+    if (daemon->now >= next->totals)
+        daemon_totals(daemon);
+    if (daemon->now >= next->sweep) {
+        keys_sweep(daemon->keys, daemon->now);
+        (void)control_retire(daemon->control);
+        next->sweep = daemon->now + SWEEP_MS;
+    }
+}
+
+static int until_next(const struct daemon *daemon) {
+    const struct schedule *next = &daemon->next;
+    uint64_t now = control_now();
+    uint64_t due = core_next_tick(daemon->core);
+    const uint64_t times[] = {next->watch, next->reap, next->tend, next->totals, next->sweep};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        due = times[i] < due ? times[i] : due;
+    return due > now ? (int)(due - now) : 0;
+}
+
+static nfds_t fill(const struct daemon *daemon, struct pollfd *fds) {
+    nfds_t count = 0;
+    fds[count++] = (struct pollfd){.fd = daemon->signal_fd, .events = POLLIN};
+    fds[count++] = (struct pollfd){.fd = daemon->doorbell_fd, .events = POLLIN};
+    fds[count++] = (struct pollfd){.fd = net_event_fd(daemon->net), .events = POLLIN};
+    for (uint32_t i = 0; i < daemon->conf->members; i++) /* poll() passes over -1 */
+        fds[count++] = (struct pollfd){.fd = net_member_fd(daemon->net, i), .events = POLLIN};
+    return count;
+}
+
+/* @return true when it is time to end. */
+static bool ended(struct daemon *daemon, enum daemon_end *end) {
+    if (!control_still_there(daemon->control)) {
+        log_event(daemon->log, LOG_LEVEL_ERROR, "segment_gone", "reason",
+                  "the segment's file was removed or replaced", NULL);
+        *end = DAEMON_GONE;
+        return true;
+    }
+    if (net_stuck(daemon->net)) {
+        log_event(daemon->log, LOG_LEVEL_ERROR, "network_stuck", "reason",
+                  "a member can be reached, but no connection to it comes about", NULL);
+        *end = DAEMON_STUCK;
+        return true;
+    }
+    *end = DAEMON_STOPPED;
+    return daemon->leave_until != 0 &&
+           (core_left(daemon->core) || daemon->now >= daemon->leave_until);
+}
+
+enum daemon_end daemon_run(struct daemon *daemon) {
+    struct pollfd fds[FDS_MAX];
+    enum daemon_end end;
+    nfds_t count = fill(daemon, fds);
+    daemon->now = control_now();
+    look_at_wanted(daemon); /* what was asked for while there was no bridge */
+    while (!ended(daemon, &end)) {
+        (void)poll(fds, count, until_next(daemon));
+        daemon->now = control_now();
+        if ((fds[0].revents & POLLIN) != 0)
+            on_signal(daemon);
+        if ((fds[1].revents & POLLIN) != 0)
+            look_at_wanted(daemon);
+        if ((fds[2].revents & POLLIN) != 0)
+            daemon->next.tend = 0;
+        for (nfds_t i = 3; i < count; i++) {
+            if ((fds[i].revents & POLLIN) != 0)
+                daemon_hear(daemon, (uint32_t)(i - 3));
+        }
+        daemon->now = control_now();
+        on_time(daemon);
+        daemon_show(daemon);
+    }
+    return end;
+}

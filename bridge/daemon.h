@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_BRIDGE_DAEMON_H
+#define SLOTSHARE_BRIDGE_DAEMON_H
+/**
+ * The bridge: joins the protocol core to the segment, the network and the clock. One thread does
+ * everything; a second one only sleeps on the segment's doorbell, and nng has its own. Signals
+ * SIGTERM, SIGINT and SIGHUP must be blocked before daemon_open() is called.
+ */
+#include "../conf/conf.h"
+#include "log.h"
+
+struct daemon;
+
+/** name, directory: of the segment, instead of the configuration's; NULL: as configured. conf and
+ * log must outlive it. @return 0; -1: *out is NULL, error says what, where, and what to do. */
+int daemon_open(struct daemon **out, const struct conf *conf, const char *name,
+                const char *directory, const struct log *log, char *error, size_t error_size);
+
+enum daemon_end {
+    DAEMON_STOPPED, /**< SIGTERM or SIGINT: what was not in use is handed back */
+    DAEMON_GONE,    /**< the segment was removed or replaced */
+    DAEMON_STUCK,   /**< the network library has lost a connection that could be made */
+};
+
+/** Work until there is a reason to end. */
+enum daemon_end daemon_run(struct daemon *daemon);
+
+/** Let everything go; the segment stays. The process must end after it: TLS connections are left
+ * to the kernel (see net_close()). */
+void daemon_close(struct daemon *daemon);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* What members say. A message that is refused changes nothing; its reason is logged, seldom. */
+#include "daemon_internal.h"
+
+enum {
+    MESSAGES_MAX = 256, /* of one member before the others have their turn */
+    COMPLAIN_MS = 60000,
+};
+
+static void refuse(struct daemon *daemon, uint32_t i, enum wire_result result, size_t size) {
+    struct refusals *refused = &daemon->refused[i];
+    uint64_t suppressed;
+    refused->count[result]++;
+    if (!log_rate_ok(&refused->rate[result], daemon->now, COMPLAIN_MS, &suppressed))
+        return;
+    struct log_line line;
+    log_begin(daemon->log, &line, LOG_LEVEL_WARNING, "message_refused");
+    log_text(&line, "member", daemon->conf->member[i].name);
+    log_text(&line, "url", daemon->conf->member[i].url);
+    log_text(&line, "reason", wire_reason(result));
+    log_uint(&line, "size", size);
+    log_uint(&line, "count", refused->count[result]);
+    log_uint(&line, "suppressed", suppressed);
+    log_end(&line);
+}
+
+static void feed(struct daemon *daemon, uint32_t i, const struct wire_message *message) {
+    switch (message->kind) {
+    case WIRE_HEARTBEAT:
+        core_on_heartbeat(daemon->core, daemon->now, &message->heartbeat);
+        break;
+    case WIRE_DEAL:
+        core_on_deal(daemon->core, daemon->now, &message->deal);
+        break;
+    case WIRE_VOTE_REQUEST:
+        core_on_vote_request(daemon->core, daemon->now, &message->vote_request);
+        break;
+    case WIRE_VOTE:
+        core_on_vote(daemon->core, daemon->now, &message->vote);
+        break;
+    case WIRE_TOTALS:
+        totals_heard(daemon->totals, i, daemon->now, &message->totals);
+        break;
+    }
+    daemon_act(daemon);
+}
+
+void daemon_hear(struct daemon *daemon, uint32_t i) {
+    struct net_message bytes;
+    struct wire_message message;
+    for (unsigned n = 0; n < MESSAGES_MAX; n++) {
+        daemon->now = control_now();
+        if (!net_receive(daemon->net, i, daemon->now, &bytes))
+            return;
+        bool leading = core_leading(daemon->core, daemon->now);
+        enum wire_result result = wire_decode(daemon->decoder[i], bytes.bytes, bytes.size,
+                                              &daemon->names, leading, &message);
+        if (result != WIRE_OK && result != WIRE_MORE) {
+            refuse(daemon, i, result, bytes.size);
+            continue;
+        }
+        control_member_heard(daemon->control, i, daemon->now);
+        if (result == WIRE_OK)
+            feed(daemon, i, &message);
+    }
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* slotshare-bridge: the daemon's command line. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon.h"
+
+enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4 };
+
+static const char help[] =
+    "Usage: slotshare-bridge --config FILE [OPTION...]\n"
+    "Joins this host's slotshare segment to those of the other members, so that all of them\n"
+    "together keep to the limits in FILE. Runs in the foreground; logs to standard error.\n"
+    "\n"
+    "  -c, --config FILE     the configuration, with a [cluster] section\n"
+    "  -n, --name NAME       name of the segment, instead of the configured one\n"
+    "  -d, --directory DIR   where segments live, instead of the configured one\n"
+    "                        (default: $SLOTSHARE_DIR, else /run/slotshare)\n"
+    "  -l, --log-level L     error, warning, info or debug (default: info)\n"
+    "      --foreground      accepted; there is no other mode\n"
+    "  -h, --help            show this and end\n"
+    "  -V, --version         show the version and end\n"
+    "\n"
+    "SIGTERM or SIGINT: hand back what is not in use, and end.\n"
+    "\n"
+    "Exit status:\n"
+    "  0  ended by SIGTERM or SIGINT\n"
+    "  1  could not start: configuration, segment, certificates or port\n"
+    "  2  wrong usage\n"
+    "  3  the segment was removed or replaced while it ran\n"
+    "  4  the network got stuck: start it again\n";
+
+struct arguments {
+    const char *config, *name, *directory;
+    struct log log;
+};
+
+/* @return -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct arguments *out) {
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},    {"name", required_argument, NULL, 'n'},
+        {"directory", required_argument, NULL, 'd'}, {"log-level", required_argument, NULL, 'l'},
+        {"foreground", no_argument, NULL, 'f'},      {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "c:n:d:l:hV", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            out->config = optarg;
+            break;
+        case 'n':
+            out->name = optarg;
+            break;
+        case 'd':
+            out->directory = optarg;
+            break;
+        case 'l':
+            if (log_level_parse(optarg, &out->log.level))
+                break;
+            (void)fprintf(stderr,
+                          "slotshare-bridge: --log-level is error, warning, info or debug, not "
+                          "'%s'\n",
+                          optarg);
+            return EXIT_USAGE;
+        case 'f':
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return fflush(stdout) == 0 ? 0 : EXIT_START;
+        case 'V':
+            (void)puts("slotshare-bridge " SLOTSHARE_VERSION);
+            return fflush(stdout) == 0 ? 0 : EXIT_START;
+        default:
+            (void)fputs("Try 'slotshare-bridge --help'.\n", stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (out->config != NULL && optind == argc)
+        return -1;
+    (void)fprintf(stderr, "slotshare-bridge: %s%s\nTry 'slotshare-bridge --help'.\n",
+                  optind < argc ? "unexpected argument: " : "--config FILE is missing",
+                  optind < argc ? argv[optind] : "");
+    return EXIT_USAGE;
+}
+
+static struct conf *load(const struct arguments *arguments) {
+    struct conf *conf = NULL;
+    struct conf_errors errors = {0};
+    if (conf_load(arguments->config, &conf, &errors) != 0) {
+        for (size_t i = 0; i < errors.count; i++)
+            (void)fprintf(stderr, "%s\n", errors.line[i]);
+    } else if (!conf->clustered) {
+        (void)fprintf(stderr,
+                      "%s: no [cluster] section: a single host needs no bridge; the first process "
+                      "that opens the segment creates it from this file\n",
+                      arguments->config);
+        conf_free(conf);
+        conf = NULL;
+    }
+    conf_errors_free(&errors);
+    return conf;
+}
+
+/* Tell systemd (Type=notify) that we are ready; without systemd there is nobody to tell. */
+static void notify(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path == NULL || (*path != '/' && *path != '@') || strlen(path) >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (*path == '@')
+        address.sun_path[0] = '\0'; /* an abstract name */
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
+                          (const struct sockaddr *)&address, size);
+    (void)sent; /* then it is told by the supervisor's time-out */
+    close(fd);
+}
+
+static int block_signals(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    return signal(SIGPIPE, SIG_IGN) != SIG_ERR && sigprocmask(SIG_BLOCK, &signals, NULL) == 0 ? 0
+                                                                                              : -1;
+}
+
+static int run(const struct arguments *arguments, const struct conf *conf) {
+    static const int status[] = {
+        [DAEMON_STOPPED] = 0, [DAEMON_GONE] = EXIT_GONE, [DAEMON_STUCK] = EXIT_RESTART};
+    char error[4096] = "";
+    struct daemon *daemon = NULL;
+    if (block_signals() != 0 || daemon_open(&daemon, conf, arguments->name, arguments->directory,
+                                            &arguments->log, error, sizeof error) != 0) {
+        (void)fprintf(stderr, "slotshare-bridge: %s\n", *error != '\0' ? error : strerror(errno));
+        return EXIT_START;
+    }
+    notify("READY=1");
+    enum daemon_end end = daemon_run(daemon);
+    notify("STOPPING=1");
+    daemon_close(daemon);
+    log_event(&arguments->log, LOG_LEVEL_INFO, "stopped", NULL);
+    return status[end];
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {.log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO}};
+    int status = parse(argc, argv, &arguments);
+    if (status >= 0)
+        return status;
+    struct conf *conf = load(&arguments);
+    if (conf == NULL)
+        return EXIT_START;
+    status = run(&arguments, conf);
+    conf_free(conf);
+    /* Not exit(): with TLS the network library's threads still run, and need no farewell. */
+    _exit(status);
+}

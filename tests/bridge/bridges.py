@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""Real bridges over loopback, each with a segment of its own, and the library through ctypes.
+
+Nothing here asserts how long something takes: every wait has a generous end, and fails the test
+when it comes.
+"""
+import ctypes as C
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+BUILD = os.environ["SLOTSHARE_BUILD"]
+BRIDGE = os.path.join(BUILD, "bin", "slotshare-bridge")
+PATIENCE = 60.0
+
+OK, FULL = 0, 1
+
+
+class Connection(C.Structure):
+    _fields_ = [("binding", C.c_char_p), ("domain", C.c_char_p), ("host", C.c_char_p)]
+
+
+class Slot(C.Structure):
+    _fields_ = [("record", C.c_uint64), ("tag", C.c_uint64)]
+
+
+class Options(C.Structure):
+    _fields_ = [("size", C.c_size_t), ("directory", C.c_char_p), ("config", C.c_char_p),
+                ("read_only", C.c_int), ("error", C.c_char_p), ("error_size", C.c_size_t)]
+
+
+class Explanation(C.Structure):
+    _fields_ = [("counter", C.c_char * 401), ("source", C.c_char * 256), ("reason", C.c_char * 256),
+                ("scope", C.c_int), ("limit", C.c_int), ("share", C.c_int), ("reserve", C.c_int),
+                ("in_use", C.c_int), ("cluster_in_use", C.c_int), ("clustered", C.c_int),
+                ("session", C.c_int), ("would_admit", C.c_int)]
+
+
+def load_library():
+    lib = C.CDLL(os.path.join(BUILD, "lib", "libslotshare.so"), use_errno=True)
+    handle = C.c_void_p
+    lib.slotshare_open.argtypes = [C.POINTER(handle), C.c_char_p, C.POINTER(Options)]
+    lib.slotshare_close.argtypes = [handle]
+    lib.slotshare_close.restype = None
+    lib.slotshare_acquire.argtypes = [handle, C.POINTER(Connection), C.POINTER(Slot)]
+    lib.slotshare_release.argtypes = [handle, Slot]
+    lib.slotshare_explain.argtypes = [handle, C.POINTER(Connection), C.POINTER(Explanation)]
+    lib.slotshare_strerror.restype = C.c_char_p
+    return lib
+
+
+LIB = load_library()
+
+
+def wait_for(what, condition):
+    """Poll until condition() is true, and give back what it gave."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"did not come about: {what}")
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+class Worker:
+    """An owner of slots on one node; takes connections to one MX host."""
+
+    def __init__(self, node, host="mx.example.com"):
+        self.node = node
+        self.handle = C.c_void_p()
+        self.slots = []
+        self.connection = Connection(b"bulk", b"example.com", host.encode())
+        error = C.create_string_buffer(1024)
+        options = Options(C.sizeof(Options), node.directory.encode(), None, 0,
+                          C.cast(error, C.c_char_p), 1024)
+        result = LIB.slotshare_open(C.byref(self.handle), node.segment.encode(),
+                                    C.byref(options))
+        if result != OK:
+            raise AssertionError(f"slotshare_open: {result} {error.value.decode()}")
+
+    def take(self):
+        slot = Slot()
+        result = LIB.slotshare_acquire(self.handle, C.byref(self.connection), C.byref(slot))
+        if result == OK:
+            self.slots.append(slot)
+        elif result != FULL:
+            raise AssertionError(f"take: {LIB.slotshare_strerror(result).decode()}")
+        return result == OK
+
+    def take_all(self, most=1000000):
+        while len(self.slots) < most and self.take():
+            pass
+        return len(self.slots)
+
+    def give_back(self, keep=0):
+        while len(self.slots) > keep:
+            result = LIB.slotshare_release(self.handle, self.slots.pop())
+            assert result == OK, result
+
+    def explain(self):
+        out = Explanation()
+        assert LIB.slotshare_explain(self.handle, C.byref(self.connection), C.byref(out)) == OK
+        return out
+
+    def close(self):
+        if self.handle:
+            LIB.slotshare_close(self.handle)
+            self.handle = C.c_void_p()
+            self.slots = []
+
+
+class Node:
+    def __init__(self, cluster, name, url):
+        self.cluster, self.name, self.url = cluster, name, url
+        self.segment = name
+        self.directory = os.path.join(cluster.directory, name)
+        self.config = os.path.join(cluster.directory, name + ".ini")
+        self.log_file = os.path.join(cluster.directory, name + ".log")
+        self.process = None
+        os.mkdir(self.directory, 0o700)
+
+    def write_config(self, text):
+        with open(self.config, "w", encoding="ascii") as out:
+            out.write(text)
+
+    def start(self):
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                [BRIDGE, "--config", self.config, "--log-level", "debug"],
+                stderr=log, stdin=subprocess.DEVNULL)
+        wait_for(f"start of {self.name}", lambda: self.says("event=started") or self.ended())
+        assert not self.ended(), self.log()
+        return self
+
+    def ended(self):
+        return self.process.poll() is not None
+
+    def log(self):
+        with open(self.log_file, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def says(self, text):
+        return text in self.log()
+
+    def kill(self, number=signal.SIGKILL):
+        """End the bridge. @return its exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(timeout=PATIENCE)
+        os.rename(self.log_file, f"{self.log_file}.{time.monotonic_ns()}")
+        return status
+
+    def reboot(self):
+        """What the end of a host leaves of its segment: nothing."""
+        shutil.rmtree(self.directory)
+        os.mkdir(self.directory, 0o700)
+
+
+class Cluster:
+    """Three nodes; use it with `with`."""
+
+    LIMITS = "[host \"mx.example.com\"]\ncluster_max_outbound_connections = 12\n"
+    NAMES = ("mta1", "mta2", "mta3")
+
+    def __init__(self, limits=LIMITS, scheme="tcp", session="1.5", drain="2", start=True):
+        self.directory = tempfile.mkdtemp(prefix="slotshare-bridges-")
+        self.workers = []
+        self.options = f"session = {session}\ndrain = {drain}\n"
+        self.limits = limits
+        ports = free_ports(len(self.NAMES))
+        self.nodes = [Node(self, name, f"{scheme}://127.0.0.1:{port}")
+                      for name, port in zip(self.NAMES, ports)]
+        if scheme != "tcp":
+            self.make_certificates()
+        for node in self.nodes:
+            node.write_config(self.config_of(node))
+        if start:
+            for node in self.nodes:
+                node.start()
+
+    def config_of(self, node):
+        members = "".join(f"member {n.name} = {n.url}\n" for n in self.nodes)
+        tls = ""
+        if node.url.startswith("tls"):
+            base = os.path.join(self.directory, node.name)
+            tls = (f"certificate = {base}.crt\nkey = {base}.key\n"
+                   f"ca = {self.directory}/ca.crt\n")
+        return (f"[node]\nname = {node.name}\nsegment = {node.segment}\n"
+                f"directory = {node.directory}\ncounters = 1024\nslots = 4096\nowners = 64\n"
+                f"[cluster]\nreplicate = outbound_domains\n{members}{tls}{self.options}"
+                f"{self.limits}")
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=self.directory, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def make_certificates(self):
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        self.openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2",
+                     "-subj", "/CN=ca")
+        for node in self.nodes:
+            name = node.name
+            self.openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                         "-subj", "/CN=slotshare")
+            with open(os.path.join(self.directory, f"{name}.ext"), "w", encoding="ascii") as ext:
+                ext.write(f"subjectAltName=DNS:{name}\n")
+            self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
+                         "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext",
+                         "-out", f"{name}.crt")
+
+    def worker(self, i, host="mx.example.com"):
+        worker = Worker(self.nodes[i], host)
+        self.workers.append(worker)
+        return worker
+
+    def held(self):
+        return sum(len(w.slots) for w in self.workers)
+
+    def coordinator(self):
+        """The node that all running bridges take for the coordinator, or None."""
+        running = [n for n in self.nodes if n.process is not None and not n.ended()]
+        names = set()
+        for node in running:
+            told = re.findall(r"event=(?:coordinator member=(\S+)|no_coordinator)", node.log())
+            names.add(told[-1] if told else "")
+        return next((n for n in running if names == {n.name}), None)
+
+    def wait_sessions(self, workers):
+        wait_for("sessions", lambda: all(w.explain().session for w in workers))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for worker in self.workers:
+            worker.close()
+        for node in self.nodes:
+            if node.process is not None and not node.ended():
+                node.process.kill()
+                node.process.wait()
+        if kind is not None:
+            for name in sorted(os.listdir(self.directory)):
+                if ".log" in name:
+                    with open(os.path.join(self.directory, name), errors="replace",
+                              encoding="utf-8") as log:
+                        print(f"---- {name}\n{log.read()[-6000:]}")
+        shutil.rmtree(self.directory)
