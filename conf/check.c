@@ -93,10 +93,11 @@ static void check_members(struct parse *parse) {
 
 /* The counter table grows from counters to counters_max; unless told otherwise, 16 times as far. */
 static void check_counters(struct parse *parse) {
-    enum { GROWTH = 16, MOST = 16 * 1024 * 1024 };
+    enum { GROWTH = 16 };
     struct conf *conf = parse->conf;
     if (parse->lines.counters_max == 0) {
-        conf->counters_max = conf->counters < MOST / GROWTH ? GROWTH * conf->counters : MOST;
+        conf->counters_max = conf->counters < CONF_COUNTERS_MAX / GROWTH ? GROWTH * conf->counters
+                                                                         : CONF_COUNTERS_MAX;
     } else if (conf->counters_max != 0 && conf->counters_max < conf->counters) {
         errors_add(&parse->errors, parse->lines.counters_max,
                    "counters_max (%u) is below counters (%u): the table starts with room for "

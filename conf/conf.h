@@ -16,6 +16,8 @@ enum {
     CONF_MEMBERS_MAX = 64,
     CONF_URL_MAX = 255,
     CONF_LIMIT_MAX = (1 << 20) - 2, /* a counter's count has 20 bits, all ones is "unlimited" */
+    CONF_COUNTERS_MAX = 16 * 1024 * 1024,
+    CONF_SLOTS_MAX = 1024 * 1024,
     CONF_OWNERS_MAX = 4094, /* an owner has 12 bits, two of the values mean something else */
 };
 

@@ -11,8 +11,6 @@
 
 enum {
     COUNTERS_MIN = 16,
-    COUNTERS_MAX = 16 * 1024 * 1024,
-    SLOTS_MAX = 1024 * 1024,
     SESSION_MIN_MS = 1000,
     SESSION_MAX_MS = 3600 * 1000,
     DRAIN_MAX_MS = 86400 * 1000,
@@ -124,11 +122,11 @@ static void set_size(const struct setting *setting, int64_t min, int64_t max, ui
 }
 
 static void set_counters(const struct setting *setting) {
-    set_size(setting, COUNTERS_MIN, COUNTERS_MAX, &setting->parse->conf->counters);
+    set_size(setting, COUNTERS_MIN, CONF_COUNTERS_MAX, &setting->parse->conf->counters);
 }
 
 static void set_counters_max(const struct setting *setting) {
-    set_size(setting, COUNTERS_MIN, COUNTERS_MAX, &setting->parse->conf->counters_max);
+    set_size(setting, COUNTERS_MIN, CONF_COUNTERS_MAX, &setting->parse->conf->counters_max);
     setting->parse->lines.counters_max = setting->line;
 }
 
@@ -139,7 +137,7 @@ static void set_owners(const struct setting *setting) {
 
 static void set_slots(const struct setting *setting) {
     setting->parse->lines.slots = setting->line;
-    set_size(setting, 1, SLOTS_MAX, &setting->parse->conf->slots);
+    set_size(setting, 1, CONF_SLOTS_MAX, &setting->parse->conf->slots);
 }
 
 static void set_replicate(const struct setting *setting) {
@@ -151,7 +149,6 @@ static void set_replicate(const struct setting *setting) {
 static void add_member(const struct setting *setting, bool witness) {
     struct conf *conf = setting->parse->conf;
     struct conf_member member = {.witness = witness, .line = setting->line};
-    setting->parse->lines.member = setting->line;
     const bool named = name_binding(setting->argument, member.name, SLOTSHARE_BINDING_MAX) > 0;
     if (!named)
         parse_bad_name(setting->parse, setting->line, "member", setting->argument,

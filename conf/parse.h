@@ -55,9 +55,7 @@ struct grouped {
 /** Where the single sections and those options stand that are checked against others; 0: not. */
 struct parse_lines {
     uint32_t node, cluster;
-    uint32_t name, owners, slots, listen, reserve;
-    uint32_t member; /**< the last one */
-    uint32_t counters_max;
+    uint32_t name, counters_max, owners, slots, listen, reserve;
 };
 
 enum { PARSE_OPTIONS_MAX = 24 };

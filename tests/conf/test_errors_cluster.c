@@ -158,6 +158,10 @@ static void values(void **state) {
          "counters",
          "write a number from 16 to 16777216",
          {"15", "16777217", "-16", "1k"}},
+        {"[node]\nname = a\n",
+         "counters_max",
+         "write a number from 16 to 16777216",
+         {"15", "16777217"}},
         {"[node]\nname = a\n", "owners", "write a number from 1 to 4094", {"0", "4095", "all"}},
         {"[node]\nname = a\n", "slots", "write a number from 1 to 1048576", {"0", "1048577"}},
         {CLUSTER, "name", "write 1 to 64 letters, digits, '.', '_' and '-'", {"a/b"}},
@@ -195,6 +199,10 @@ static void sizes_that_do_not_fit_together(void **state) {
          "3: there are fewer slots (10) than owners (11): each owner needs at least one\n"},
         {"[node]\nslots = 1023\n",
          "2: there are fewer slots (1023) than owners (1024): each owner needs at least one\n"},
+        {"[node]\ncounters_max = 99\ncounters = 100\n",
+         "2: counters_max (99) is below counters (100): the table starts with room for counters "
+         "and "
+         "grows to counters_max\n"},
     };
     SUPPORT_WRONG(rows);
     conf_free(support_conf("[node]\nowners = 11\nslots = 11\n"));

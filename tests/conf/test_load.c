@@ -24,6 +24,7 @@ static void defaults(void **state) {
     assert_null(conf->directory);
     assert_string_equal(conf->listen, "");
     assert_int_equal(conf->counters, 65536);
+    assert_int_equal(conf->counters_max, 16 * 65536);
     assert_int_equal(conf->owners, 1024);
     assert_int_equal(conf->slots, 65536);
     assert_false(conf->clustered);
@@ -34,17 +35,32 @@ static void defaults(void **state) {
 
 static void node_options(void **state) {
     (void)state;
-    struct conf *conf = support_conf("[Node]\nname = Mta1\nsegment = out.bound-2_x\n"
-                                     "directory = /var/run/slots\nlisten = TCP://0.0.0.0:1\n"
-                                     "counters = 16\nowners = 4094\nslots = 1048576\n");
+    struct conf *conf =
+        support_conf("[Node]\nname = Mta1\nsegment = out.bound-2_x\n"
+                     "directory = /var/run/slots\nlisten = TCP://0.0.0.0:1\n"
+                     "counters = 16\ncounters_max = 16\nowners = 4094\nslots = 1048576\n");
     assert_string_equal(conf->node, "Mta1");
     assert_string_equal(conf->segment, "out.bound-2_x");
     assert_string_equal(conf->directory, "/var/run/slots");
     assert_string_equal(conf->listen, "tcp://0.0.0.0:1");
     assert_int_equal(conf->counters, 16);
+    assert_int_equal(conf->counters_max, 16);
     assert_int_equal(conf->owners, 4094);
     assert_int_equal(conf->slots, 1048576);
     conf_free(conf);
+}
+
+static void counters_may_become_sixteen_times_as_many(void **state) {
+    (void)state;
+    static const unsigned pairs[][2] = {
+        {16, 256}, {1048575, 16777200}, {1048576, 16777216}, {16777216, 16777216}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "[node]\ncounters = %u\n", pairs[i][0]);
+        struct conf *conf = support_conf(text);
+        assert_int_equal(conf->counters_max, pairs[i][1]);
+        conf_free(conf);
+    }
 }
 
 static void cluster_defaults_and_order(void **state) {
@@ -297,6 +313,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
         cmocka_unit_test(node_options),
+        cmocka_unit_test(counters_may_become_sixteen_times_as_many),
         cmocka_unit_test(cluster_defaults_and_order),
         cmocka_unit_test(cluster_options),
         cmocka_unit_test(reserve_of_two_members_is_half),
