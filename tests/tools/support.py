@@ -17,7 +17,11 @@ CLUSTER_SEGMENT = os.path.join(BUILD, "tests", "cluster_segment")
 
 HOST = "edge.omniti.com"
 COUNTER = "host:" + HOST
-CONFIG = '[host "edge.omniti.com"]\ncluster_max_outbound_connections = 2\n'
+LIMIT = '[host "edge.omniti.com"]\ncluster_max_outbound_connections = 2\n'
+# Small, so that whole files can be compared.
+SIZES = "counters = 1024\nowners = 256\nslots = 2048\n"
+CONFIG = "[node]\n" + SIZES + LIMIT
+LIMIT_LINE = 6  # of the limit in CONFIG
 
 # Statuses of <sysexits.h>
 USAGE, UNAVAILABLE, OS_ERROR, FULL, BAD_CONFIG = 64, 69, 71, 75, 78

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import unittest
 
-from support import (CLUSTER_SEGMENT, CONFIG, COUNTER, FULL, HOST, PATIENCE, SHMSTAT, SLOTSHARE,
-                     Case, help_fields)
+from support import (CLUSTER_SEGMENT, COUNTER, FULL, HOST, LIMIT, PATIENCE, SHMSTAT, SIZES,
+                     SLOTSHARE, Case, help_fields)
 
 MEMBERS = "".join(f"member mta{n} = tcp://127.0.0.1:700{n}\n" for n in (1, 2, 3, 4))
-CLUSTER = "[node]\nname = mta1\n[cluster]\n" + MEMBERS + CONFIG
+CLUSTER = "[node]\nname = mta1\n" + SIZES + "[cluster]\n" + MEMBERS + LIMIT
 
 
 class Cluster(Case):

@@ -5,8 +5,8 @@ import os
 import re
 import unittest
 
-from support import (BAD_CONFIG, CONFIG, COUNTER, HOST, OS_ERROR, SLOTSHARE, UNAVAILABLE, USAGE,
-                     Case)
+from support import (BAD_CONFIG, CONFIG, COUNTER, HOST, LIMIT_LINE, OS_ERROR, SLOTSHARE,
+                     UNAVAILABLE, USAGE, Case)
 
 # All six scopes, each of which would apply to (bulk, yahoo.com, mx.yahoo.com).
 SCOPES = (
@@ -132,7 +132,7 @@ class FromSegment(Case):
             {"format": 1, "from": "segment", "counter": COUNTER, "scope": "host", "limit": 2,
              "share": 2, "in_use": 0, "cluster_in_use": 0, "clustered": False,
              "would_admit": True})
-        self.assertEqual(found["source"], self.path("test.ini") + ":2")
+        self.assertEqual(found["source"], f"{self.path('test.ini')}:{LIMIT_LINE}")
 
     def test_the_documented_fields_and_no_others(self):
         self.make_segment()

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import unittest
 
-from support import (BAD_CONFIG, CONFIG, COUNTER, FULL, HOST, OS_ERROR, PATIENCE, SLOTSHARE,
-                     UNAVAILABLE, USAGE, Case, eventually, gone)
+from support import (BAD_CONFIG, CONFIG, COUNTER, FULL, HOST, LIMIT, OS_ERROR, PATIENCE,
+                     SLOTSHARE, UNAVAILABLE, USAGE, Case, eventually, gone)
 
 RUN = (SLOTSHARE, "run", "--host", HOST)
 
@@ -43,8 +43,9 @@ class Status(Case):
             self.assertEqual(status, 128 + number)
 
     def test_the_command_gets_its_words_and_its_streams(self):
-        done = subprocess.run([*RUN, "sh", "-c", 'cat; printf "%s|" "$@" >&2', "-", "--wait", "a b"],
-                              env=self.environment, input=b"in", capture_output=True, check=False)
+        words = ("sh", "-c", 'cat; printf "%s|" "$@" >&2', "-", "--wait", "a b")
+        done = subprocess.run([*RUN, *words], env=self.environment, input=b"in",
+                              capture_output=True, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"in", b"--wait|a b|"))
 
     def test_not_found(self):
@@ -114,7 +115,7 @@ class Errors(Case):
 
     def test_a_cluster_is_not_created_without_its_bridge(self):
         file = self.config("[node]\nname = a\n[cluster]\nmember a = tcp://127.0.0.1:7001\n" +
-                           CONFIG)
+                           LIMIT)
         status, out, errors = self.call(*RUN, "--config", file, "echo", "started")
         self.assertEqual((status, out), (BAD_CONFIG, ""))
         self.assertIn("bridge", errors)
@@ -127,7 +128,7 @@ class Errors(Case):
             self.assertTrue(errors.startswith("slotshare run: "), errors)
 
     def test_no_room_for_one_more_process(self):
-        self.make_segment("[node]\nowners = 1\n" + CONFIG)
+        self.make_segment("[node]\nowners = 1\n" + LIMIT)
         holder = self.hold()
         status, out, errors = self.call(*RUN, "echo", "started")
         self.assertEqual((status, out), (UNAVAILABLE, ""))
@@ -166,7 +167,7 @@ class Slot(Case):
     def test_a_limit_of_0_is_closed(self):
         self.environment["SLOTSHARE_DIR"] = self.path("closed")
         os.mkdir(self.path("closed"))
-        self.make_segment('[host "edge.omniti.com"]\ncluster_max_outbound_connections = 0\n')
+        self.make_segment(CONFIG.replace("connections = 2", "connections = 0"))
         self.assertEqual(self.call(*RUN, "echo", "started")[:2], (FULL, ""))
 
     def test_waiting_for_one(self):

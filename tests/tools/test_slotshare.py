@@ -4,7 +4,7 @@ import os
 import re
 import unittest
 
-from support import CONFIG, OS_ERROR, SLOTSHARE, USAGE, Case
+from support import LIMIT, OS_ERROR, SLOTSHARE, USAGE, Case
 
 COMMANDS = ("check", "explain", "run", "version", "help")
 
@@ -72,7 +72,7 @@ class Usage(Case):
 class Check(Case):
     def test_a_good_file(self):
         status, out, errors = self.call(SLOTSHARE, "check", self.config("[node]\nname = mta1\n" +
-                                                                        CONFIG))
+                                                                        LIMIT))
         self.assertEqual((status, errors), (0, ""))
         self.assertEqual(out, f"{self.path('test.ini')}: good: 1 limit (1 host), no cluster, "
                               "this node is mta1, segment slotshare\n")
