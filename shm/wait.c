@@ -69,6 +69,10 @@ void wait_insist(struct counter *counter) {
     atomic_store_explicit(&counter->yield, until ? until : 1, memory_order_relaxed);
 }
 
+void wait_content(struct counter *counter) {
+    atomic_store_explicit(&counter->yield, 0, memory_order_relaxed);
+}
+
 bool wait_must_yield_slow(struct counter *counter, uint32_t until) {
     if ((int32_t)(until - (uint32_t)clock_coarse()) > 0) {
         return true;

@@ -44,8 +44,10 @@ static inline void wait_wake_one(const struct segment *segment, struct counter *
     }
 }
 
-/** The next turn is for those who wait. */
+/** The next turn is for those who wait; and: the caller has had it, or waits no longer. Others who
+ * still wait insist again when they are too late again. */
 void wait_insist(struct counter *counter);
+void wait_content(struct counter *counter);
 
 /** Has somebody insisted? For takes that have not waited. */
 bool wait_must_yield_slow(struct counter *counter, uint32_t until);

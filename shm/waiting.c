@@ -40,6 +40,9 @@ static int wait_for(slotshare *handle, struct thread *self, slotshare_counter co
         slept = true;
     }
     atomic_store_explicit(&owner->waiting, NONE, memory_order_relaxed);
+    if (slept) {
+        wait_content(entry);
+    }
     /* Pass the wake-up on: when it may have been meant for us and is lost with our leaving, and
      * when there is more room, because whoever gave back between our waking and our taking has
      * found nobody asleep and woken nobody. */

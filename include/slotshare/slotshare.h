@@ -19,7 +19,7 @@
  * slots of its parent and cannot give them back. A process that dies, however it dies, gives
  * back what it held as soon as the kernel has closed its sockets.
  *
- * Nothing here sends signals, starts threads or prints.
+ * Nothing here sends signals or prints; only slotshare_queue_open() starts a thread.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -179,6 +179,60 @@ SLOTSHARE_API int slotshare_counter_acquire(slotshare *handle, slotshare_counter
 /** slotshare_acquire_wait() without the look-up. @return as slotshare_counter_acquire(). */
 SLOTSHARE_API int slotshare_counter_acquire_wait(slotshare *handle, slotshare_counter counter,
                                                  slotshare_slot *slot, int timeout_ms);
+
+/**
+ * Slots for event loops: ask for one and go on; when it has been taken for you, a descriptor
+ * becomes readable. A thread of the library waits in your place, first come first served per
+ * counter. Ask with slotshare_acquire() first: it is far cheaper, and mostly there is a slot.
+ *
+ * A queue belongs to the process that opened it: a child of fork() can only close it.
+ */
+typedef struct slotshare_queue slotshare_queue;
+
+/** What became of a request. */
+struct slotshare_ready {
+    void *cookie;        /**< as given to slotshare_queue_add() */
+    int result;          /**< SLOTSHARE_OK: slot is yours; SLOTSHARE_FULL: the time is over; or an
+                              error as of slotshare_acquire() */
+    slotshare_slot slot; /**< to be given back with slotshare_release() */
+};
+
+/**
+ * @return SLOTSHARE_OK; SLOTSHARE_EINVAL, SLOTSHARE_EREADONLY, SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_queue_open(slotshare *handle, slotshare_queue **out);
+
+/** Forget all requests, give back the slots that were not fetched, end the thread. To be called
+ * before slotshare_close() of the handle. NULL is ignored. */
+SLOTSHARE_API void slotshare_queue_close(slotshare_queue *queue);
+
+/** The descriptor to poll for reading; level-triggered. It belongs to the queue: do not read from
+ * it or close it. @return the descriptor. */
+SLOTSHARE_API int slotshare_queue_fd(const slotshare_queue *queue);
+
+/**
+ * Ask for a slot.
+ *
+ * @param cookie      comes back with the result; any value
+ * @param timeout_ms  give up after so many milliseconds; negative: never
+ * @return SLOTSHARE_OK: the result will come; SLOTSHARE_EINVAL and what slotshare_counter_find()
+ *         returns: it will not.
+ */
+SLOTSHARE_API int slotshare_queue_add(slotshare_queue *queue,
+                                      const struct slotshare_connection *connection, void *cookie,
+                                      int timeout_ms);
+
+/**
+ * Withdraw the requests with this cookie; a slot that was taken for one of them and not fetched is
+ * given back. @return how many were withdrawn.
+ */
+SLOTSHARE_API int slotshare_queue_cancel(slotshare_queue *queue, const void *cookie);
+
+/**
+ * Fetch the next result. Does not block.
+ * @return SLOTSHARE_OK: *out is filled; SLOTSHARE_FULL: there is none now; SLOTSHARE_EINVAL.
+ */
+SLOTSHARE_API int slotshare_queue_next(slotshare_queue *queue, struct slotshare_ready *out);
 
 /** The scopes of the configuration, in order of decreasing precedence. */
 enum slotshare_scope {
