@@ -106,8 +106,8 @@ class Demo:
     # ---- what can be seen ----
 
     def open_on(self, nodes):
-        """Connections of these nodes that count against a limit: the most of the last report."""
-        return sum(self.counts[f"{c.name}@{n}"][1] for c in plan.COUNTERS for n in nodes)
+        """Connections of these nodes that count against a limit, at the last look."""
+        return sum(self.counts[f"{c.name}@{n}"][0] for n in nodes for c in plan.COUNTERS)
 
     def can_be_had(self, absent):
         """All slots but those that so many absent nodes keep as their reserves."""
@@ -180,13 +180,15 @@ class Demo:
         return self.stop()
 
     def kill_workers(self, node):
-        killed = node.kill_some_workers(2)
+        killed = node.some_workers(2)
         pids = {pid for some in killed.values() for pid in some}
-        self.event(f"kill -9: {len(pids)} workers on {node.name}, which hold "
-                   f"{node.slots_of(pids)} slots")
+        held = node.slots_of(pids)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.event(f"kill -9: {len(pids)} workers on {node.name}, which held {held} slots")
         self.measure("all slots of killed workers are given back",
                      lambda: node.slots_of(pids) == 0)
-        self.measure("nearly all slots are in use after that",
+        self.measure("nearly all slots are in use again without killed workers",
                      self.in_use_by([n.name for n in self.nodes], 0), SETTLE)
         for binding, some in killed.items():
             node.start_workers(binding, len(some))
@@ -196,10 +198,13 @@ class Demo:
         node.kill_bridge()
         self.event(f"kill -9: the bridge of {node.name}, the coordinator; its workers go on")
         self.run(2 * plan.SESSION)
+        self.event(f"{node.name}, cut off, has {self.open_on([node.name])} connections (its reserve:"
+                   f" {sum(c.reserve for c in plan.COUNTERS)}); the others "
+                   f"{self.open_on(n.name for n in self.nodes if n is not node)}")
         node.start_bridge()
         self.event(f"bridge of {node.name} started again")
         self.measure(f"{node.name} has a session again", lambda: self.session(node))
-        self.measure("nearly all slots are in use after that",
+        self.measure("nearly all slots are in use after the bridge's return",
                      self.in_use_by([n.name for n in self.nodes], 0), SETTLE)
 
     def lose_node(self, node):

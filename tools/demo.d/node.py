@@ -72,14 +72,9 @@ class Node:
             self.processes.forget(worker)
         self.workers = []
 
-    def kill_some_workers(self, count):
-        """kill -9 of so many worker processes of each binding. Their parents live on with those
-        that are left. Returns {binding: pids}."""
-        killed = {worker.binding: children(worker)[:count] for worker in self.workers}
-        for pids in killed.values():
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-        return killed
+    def some_workers(self, count):
+        """So many worker processes of each binding: {binding: pids}."""
+        return {worker.binding: children(worker)[:count] for worker in self.workers}
 
     def slots_of(self, pids):
         """How many slots these processes hold, as shmstat tells it."""

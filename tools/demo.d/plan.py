@@ -127,6 +127,9 @@ def config(node, directory, ports, limits=LIMITS):
 name = {node}
 segment = {node}
 directory = {directory}
+counters = 1024
+owners = 1024
+slots = 4096
 
 [cluster]
 replicate = outbound_domains
