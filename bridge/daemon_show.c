@@ -52,7 +52,7 @@ static void show_session(struct daemon *daemon) {
     const struct control_memory *memory = &daemon->memory;
     struct shown *shown = &daemon->shown;
     bool session = memory->session_end > daemon->now;
-    if (session == shown->session && memory->session_number == shown->session_number)
+    if (session == shown->session && (!session || memory->session_number == shown->session_number))
         return;
     struct log_line line;
     log_begin(daemon->log, &line, session ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,

@@ -141,13 +141,19 @@ class Bridges(unittest.TestCase):
             wait_for("the log to say so", lambda: workers[0].node.says("event=session_ended"))
 
     def test_leave(self):
-        """SIGTERM hands back what is not in use at once."""
+        """SIGTERM hands back at once what is not in use of a counter that is fought over."""
         with Cluster(session="6", drain="30") as cluster:
             workers = [cluster.worker(i) for i in range(3)]
             cluster.wait_sessions(workers)
-            leaver = next(w for w in workers if w.node is not wait_for(
-                "a coordinator", cluster.coordinator))
+            first = wait_for("a coordinator", cluster.coordinator)
+            leaver = next(w for w in workers if w.node is not first)
             rest = [w for w in workers if w is not leaver]
+            for worker in workers:
+                self.assertEqual(worker.take_all(), 4)
+            self.assertFalse(any(w.take() for w in workers))
+            wait_for("the coordinator to hear of it",
+                     lambda: any(w.node.says("event=share_set") for w in workers))
+            leaver.give_back(keep=1)
             self.assertEqual(leaver.node.kill(signal.SIGTERM), 0)
             self.take_until(cluster, rest, LIMIT - 1)
 

@@ -95,14 +95,14 @@ static void make_conf(struct cluster *cluster, uint32_t self, const char *scheme
     conf->clustered = true;
     conf->members = cluster->members;
     conf->self = self;
-    strcpy(conf->cluster, "test");
+    (void)snprintf(conf->cluster, sizeof conf->cluster, "test");
     for (uint32_t i = 0; i < cluster->members; i++) {
         struct conf_member *member = &conf->member[i];
         (void)snprintf(member->name, sizeof member->name, "m%u", i);
         (void)snprintf(member->url, sizeof member->url, "%s://127.0.0.1:%u", scheme,
                        cluster->port[i]);
     }
-    strcpy(conf->node, conf->member[self].name);
+    memcpy(conf->node, conf->member[self].name, sizeof conf->node);
     if (strcmp(scheme, "tcp") == 0)
         return;
     make_certificate(cluster, "ca", conf->node, conf->node);

@@ -154,7 +154,8 @@ static void not_our_address(void **state) {
     struct cluster *cluster = *state;
     char error[512] = "";
     struct net *net = NULL;
-    strcpy(cluster->conf[0].listen, "tcp://192.0.2.1:7946"); /* of no machine (RFC 5737) */
+    (void)snprintf(cluster->conf[0].listen, sizeof cluster->conf[0].listen,
+                   "tcp://192.0.2.1:7946"); /* of no machine (RFC 5737) */
     assert_int_equal(net_open(&net, &cluster->conf[0], &cluster->log[0], error, sizeof error), -1);
     assert_non_null(strstr(error, "cannot listen on tcp://192.0.2.1:7946"));
     assert_non_null(strstr(error, "no address of this machine"));
@@ -163,7 +164,7 @@ static void not_our_address(void **state) {
 /* [node] listen wins over the member's URL. */
 static void own_listen(void **state) {
     struct cluster *cluster = *state;
-    strcpy(cluster->conf[0].listen, "tcp://127.0.0.1:0");
+    (void)snprintf(cluster->conf[0].listen, sizeof cluster->conf[0].listen, "tcp://127.0.0.1:0");
     cluster_open(cluster, 0);
     assert_int_not_equal(net_port(cluster->net[0]), cluster->port[0]);
     close(connect_port(net_port(cluster->net[0])));

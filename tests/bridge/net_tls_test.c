@@ -67,7 +67,8 @@ static void everybody_is_heard(void **state) {
 static void wrong_name(void **state) {
     struct cluster *cluster = *state;
     use_files(cluster, 0, "m2.crt", "m2.key", "ca.crt");
-    strcpy(cluster->conf[0].node, "m2"); /* an impostor checks its own files by its own name */
+    (void)snprintf(cluster->conf[0].node, sizeof cluster->conf[0].node,
+                   "m2"); /* an impostor checks its own files by its own name */
     cluster_open(cluster, 0);
     cluster_open(cluster, 1);
     expect_logged(cluster, 1, "event=member_unreachable member=m0");

@@ -46,7 +46,8 @@ void names_free(struct name_table *table) {
 
 uint32_t names_add(struct name_table *table, const char *name) {
     assert_true(table->count < table->max);
-    strcpy(table->name[table->count], name);
+    assert_true(strlen(name) <= SLOTSHARE_COUNTER_MAX);
+    memcpy(table->name[table->count], name, strlen(name) + 1);
     return table->count++;
 }
 

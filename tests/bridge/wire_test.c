@@ -54,7 +54,7 @@ static void every_kind(void **state) {
     for (int round = 0; round < 2; round++) {
         for (int kind = WIRE_HEARTBEAT; kind <= WIRE_TOTALS; kind++) {
             struct wire_message message;
-            struct wire_message back;
+            struct wire_message back = {0};
             f->ours.count = 0;
             sample((enum wire_kind)kind, &f->ours, &message);
             encode(f, &message);
@@ -73,7 +73,7 @@ static void empty_messages(void **state) {
     struct fixture *f = *state;
     for (int kind = WIRE_HEARTBEAT; kind <= WIRE_TOTALS; kind++) {
         struct wire_message message = {.kind = (enum wire_kind)kind};
-        struct wire_message back;
+        struct wire_message back = {0};
         encode(f, &message);
         message.heartbeat.from = hash_of(PEER_NAME); /* the first field of all that have it */
         if (kind == WIRE_TOTALS)
@@ -90,7 +90,7 @@ static void empty_messages(void **state) {
 static void without_records(void **state) {
     struct fixture *f = *state;
     struct wire_message message;
-    struct wire_message back;
+    struct wire_message back = {0};
     sample(WIRE_HEARTBEAT, &f->ours, &message);
     encode(f, &message);
     assert_int_equal(
@@ -105,7 +105,7 @@ static void without_records(void **state) {
 static void no_keys_left(void **state) {
     struct fixture *f = *state;
     struct wire_message message;
-    struct wire_message back;
+    struct wire_message back = {0};
     f->theirs.max = 1;
     sample(WIRE_HEARTBEAT, &f->ours, &message);
     encode(f, &message);
@@ -157,7 +157,7 @@ static void large_message(void **state) {
     struct fixture *f = *state;
     enum { COUNT = 10000 };
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
-    struct wire_message back;
+    struct wire_message back = {0};
     struct core_record *record = many_records(f, COUNT);
     message.heartbeat = (struct core_heartbeat){
         .from = hash_of(PEER_NAME), .sequence = 5, .records = COUNT, .record = record};
@@ -182,7 +182,7 @@ static void large_message(void **state) {
 static void lost_parts(void **state) {
     struct fixture *f = *state;
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
-    struct wire_message back;
+    struct wire_message back = {0};
     struct core_record *record = many_records(f, 10000);
     message.heartbeat.records = 10000;
     message.heartbeat.record = record;
@@ -211,7 +211,7 @@ static void between_parts(void **state) {
     struct fixture *f = *state;
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     struct wire_message vote;
-    struct wire_message back;
+    struct wire_message back = {0};
     struct core_record *record = many_records(f, 10000);
     message.heartbeat.records = 10000;
     message.heartbeat.record = record;
@@ -237,7 +237,7 @@ static void too_large(void **state) {
     assert_non_null(record);
     char name[SLOTSHARE_COUNTER_MAX + 1] = "binding:";
     memset(name + 8, 'b', 128);
-    strcpy(name + 136, ",domain:");
+    memcpy(name + 136, ",domain:", 8);
     memset(name + 144, 'd', 250);
     record[0].key = names_add(&f->ours, name);
     assert_true(wire_counter_name_ok(name));
