@@ -45,8 +45,8 @@ static int create_locked(struct segment *segment, const struct conf *conf,
 }
 
 /* A segment from before a reboot looks whole, but everything that it counts is gone. */
-static int map_or_create(struct segment *segment, const struct conf *conf, bool read_only,
-                         const struct error_text *error) {
+static int map_or_create_once(struct segment *segment, const struct conf *conf, bool read_only,
+                              const struct error_text *error) {
     int result = segment_map(segment, read_only, error);
     bool stale = result == SLOTSHARE_OK && segment_from_other_boot(segment);
     if (stale) {
@@ -58,6 +58,17 @@ static int map_or_create(struct segment *segment, const struct conf *conf, bool 
     }
     if (result == SLOTSHARE_ENOSEGMENT && conf && !read_only) {
         result = create_locked(segment, conf, error);
+    }
+    return result;
+}
+
+/* Another process may put a new segment into the place of the one that is being opened. */
+static int map_or_create(struct segment *segment, const struct conf *conf, bool read_only,
+                         const struct error_text *error) {
+    enum { TRIES = 10 };
+    int result = SLOTSHARE_EGONE;
+    for (int i = 0; i < TRIES && result == SLOTSHARE_EGONE; i++) {
+        result = map_or_create_once(segment, conf, read_only, error);
     }
     return result;
 }
@@ -202,12 +213,15 @@ static int load_config(const char *path, struct conf **conf, const struct error_
 
 int slotshare_open(slotshare **out, const char *name, const struct slotshare_options *options) {
     static const struct slotshare_options defaults = SLOTSHARE_OPTIONS_INIT;
+    if (out) {
+        *out = NULL;
+    }
     if (!out || (options && options->size != sizeof *options)) {
         return SLOTSHARE_EINVAL;
     }
-    *out = NULL;
     options = options ? options : &defaults;
     struct error_text error = {.text = options->error, .size = options->error_size};
+    error_set(&error, "%s", "");
     struct conf *conf = NULL;
     if (options->config) {
         int result = load_config(options->config, &conf, &error);

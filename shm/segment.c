@@ -138,6 +138,13 @@ static int check_and_point(struct segment *segment, const struct error_text *err
         error_set(error, "%s: %s. Stop the programs that use it and remove the file", segment->path,
                   wrong);
     }
+    if (result == SLOTSHARE_OK &&
+        strncmp(segment->header->name, segment->name, sizeof segment->header->name) != 0) {
+        /* Its owners have their locks beside the other name: here they would all look dead. */
+        error_set(error, "%s: is the segment '%.*s' under another name. Move it back",
+                  segment->path, (int)sizeof segment->header->name, segment->header->name);
+        result = SLOTSHARE_EDAMAGED;
+    }
     if (result == SLOTSHARE_OK) {
         set_pointers(segment, &parts);
     }
@@ -174,7 +181,9 @@ static int map_open_file(struct segment *segment, int fd, bool read_only,
 }
 
 int segment_map(struct segment *segment, bool read_only, const struct error_text *error) {
-    int fd = open(segment->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+    /* O_NONBLOCK: whatever lies there, do not wait for it */
+    int fd =
+        open(segment->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         return open_error(segment, read_only, error);
     }
