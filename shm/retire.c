@@ -96,6 +96,7 @@ uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {
     if (fd >= 0 && lock_take(fd, LOCK_RETIRE) == 0) {
         resume(segment);
         uint32_t count = counter_count(segment);
+        count = count ? count : 1; /* damaged: nothing may divide by it */
         uint32_t at = atomic_load_explicit(&segment->header->sweep, memory_order_relaxed) % count;
         for (uint32_t i = 0; i < visits; i++) {
             retired += retire_one(segment, me, (at + i) % count);

@@ -63,8 +63,9 @@ void wait_wake_all(const struct segment *segment, struct counter *counter) {
     (void)futex(&counter->wait, FUTEX_WAKE, INT_MAX, NULL);
 }
 
+enum { INSIST_MS = 50 };
+
 void wait_insist(struct counter *counter) {
-    enum { INSIST_MS = 50 };
     uint32_t until = (uint32_t)clock_coarse() + INSIST_MS;
     atomic_store_explicit(&counter->yield, until ? until : 1, memory_order_relaxed);
 }
@@ -74,7 +75,9 @@ void wait_content(struct counter *counter) {
 }
 
 bool wait_must_yield_slow(struct counter *counter, uint32_t until) {
-    if ((int32_t)(until - (uint32_t)clock_coarse()) > 0) {
+    /* Longer than anybody can insist: a claim from many days ago, and the clock has wrapped. */
+    uint32_t left = until - (uint32_t)clock_coarse();
+    if (left != 0 && left <= INSIST_MS) {
         return true;
     }
     /* Over. If it fails, somebody has insisted anew; then the next take sees that. */

@@ -4,6 +4,8 @@
 #include "take.h"
 #include "wait.h"
 
+enum { TRIES = 1000 };
+
 static uint64_t until(uint64_t deadline) {
     uint64_t now = clock_boot();
     return now < deadline ? deadline - now : 0;
@@ -80,7 +82,7 @@ int slotshare_acquire_wait(slotshare *handle, const struct slotshare_connection 
         return SLOTSHARE_EINVAL;
     }
     uint64_t deadline = timeout_ms > 0 ? clock_boot() + (uint64_t)timeout_ms : 0;
-    for (;;) {
+    for (int i = 0; i < TRIES; i++) {
         slotshare_counter counter;
         int result = slotshare_counter_find(handle, connection, &counter);
         if (result != SLOTSHARE_OK) {
@@ -93,6 +95,7 @@ int slotshare_acquire_wait(slotshare *handle, const struct slotshare_connection 
         }
         /* retired, or other rules, between the two: look again */
     }
+    return SLOTSHARE_EDAMAGED; /* the gate stays shut and nobody says why */
 }
 
 int slotshare_acquire(slotshare *handle, const struct slotshare_connection *connection,
