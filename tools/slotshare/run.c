@@ -22,12 +22,15 @@ enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127, BY_SIGNAL = 128 };
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
+    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0,
+     "the segment (default: what the configuration says, else slotshare)"},
     {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+     "where segments are (default: what the configuration says, else\n"
+     "$SLOTSHARE_DIR, else /run/slotshare)"},
     {'c', OPTION_TEXT, "config", "FILE", AT(config), 0, 0,
-     "configuration to create the segment from when there is none;\n"
-     "for a single host only, in a cluster the bridge creates it"},
+     "configuration to create the segment from when there is none (one that\n"
+     "is there keeps the limits that it was made with); for a single host\n"
+     "only, in a cluster the bridge creates the segment"},
     {0, OPTION_TEXT, "binding", "B", AT(binding), 0, 0, "the sending identity"},
     {0, OPTION_TEXT, "domain", "D", AT(domain), 0, 0, "the recipients' domain"},
     {0, OPTION_TEXT, "host", "H", AT(host), 0, 0, "the MX host, as the MX record names it"},
