@@ -157,6 +157,20 @@ SLOTSHARE_API int slotshare_acquire_wait(slotshare *handle,
 SLOTSHARE_API int slotshare_release(slotshare *handle, slotshare_slot slot);
 
 /**
+ * For a process that starts another one which has the connection open, too: a descriptor that
+ * keeps this process alive in the eyes of others. As long as any process has it open, what this
+ * one holds stays taken, even after its death; it can still be given back by this process only.
+ *
+ * Call it before fork(), leave the descriptor open in the child (it is close-on-exec: clear that
+ * before execve()), and close it in the parent, or its slots would outlive slotshare_close() of a
+ * parent that lives on.
+ *
+ * @return a descriptor; SLOTSHARE_EINVAL, SLOTSHARE_EREADONLY, SLOTSHARE_EOWNERS,
+ *         SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_keep_fd(slotshare *handle);
+
+/**
  * Find the counter that a connection counts against, creating it if it is new.
  *
  * @return SLOTSHARE_OK: *counter is filled; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY,
