@@ -227,6 +227,32 @@ class Slot(Case):
         holder.kill()
         eventually("the command ends", lambda: gone(command))
 
+    def test_what_the_command_has_left_behind_keeps_the_slot_of_a_killed_holder(self):
+        """It may have the connection open."""
+        holders = [self.hold(), None]
+        holders[1] = self.start(*RUN, "sh", "-c", "sleep 1000 & echo $$ $!; wait",
+                                stdout=subprocess.PIPE)
+        command, behind = map(int, holders[1].stdout.readline().split())
+        try:
+            holders[1].kill()
+            eventually("the command ends", lambda: gone(command))
+            self.assertEqual(self.call(*RUN, "--wait", "0.5", "true")[0], FULL)
+            self.assertEqual(self.in_use(), 2)
+        finally:
+            os.kill(behind, signal.SIGKILL)
+        self.assertEqual(self.call(*RUN, "--wait", str(PATIENCE), "true")[0], 0)
+        self.let_go(holders[0])
+        self.assertEqual(self.in_use(), 0)
+
+    def test_what_the_command_has_left_behind_does_not_keep_it_otherwise(self):
+        status, out, _ = self.call(*RUN, "sh", "-c", "sleep 1000 > /dev/null 2>&1 & echo $!")
+        try:
+            self.assertEqual(status, 0)
+            self.assertEqual(self.in_use(), 0)
+            self.assertEqual(self.call(*RUN, "true")[0], 0)
+        finally:
+            os.kill(int(out), signal.SIGKILL)
+
     def test_a_stopped_holder_keeps_its_slot(self):
         holders = [self.hold(), self.hold()]
         holders[0].send_signal(signal.SIGSTOP)

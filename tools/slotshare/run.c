@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* slotshare run: a command that runs only while a slot is held, like flock(1). */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,10 +63,11 @@ static void watched_signals(sigset_t *set) {
     sigaddset(set, SIGCHLD);
 }
 
-/* In the child: become the command, which must not outlive the holder of its slot. */
-_Noreturn static void become(const char *program, char **command, pid_t parent,
+/* In the child: become the command. It must not outlive the holder of its slot, and until it has
+ * really ended, the slot stays taken: that is what `keep` is for. */
+_Noreturn static void become(const char *program, char **command, pid_t parent, int keep,
                              const sigset_t *mask) {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || fcntl(keep, F_SETFD, 0) != 0) {
         fprintf(stderr, "%s: cannot tie the command to its slot: %s\n", program, strerror(errno));
         _exit(EX_OSERR);
     }
@@ -103,7 +105,7 @@ static int wait_for(const char *program, pid_t child, const sigset_t *watched) {
     }
 }
 
-static int start(const char *program, char **command) {
+static int start(const char *program, char **command, int keep) {
     sigset_t watched;
     sigset_t before;
     struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -117,11 +119,13 @@ static int start(const char *program, char **command) {
     pid_t child = fork();
     if (child < 0) {
         fprintf(stderr, "%s: cannot start a process: %s\n", program, strerror(errno));
+        (void)close(keep);
         return EX_OSERR;
     }
     if (child == 0) {
-        become(program, command, self, &before);
+        become(program, command, self, keep, &before);
     }
+    (void)close(keep);
     return wait_for(program, child, &watched);
 }
 
@@ -151,7 +155,9 @@ static int run_in_slot(const struct command *self, slotshare *handle,
     if (result != SLOTSHARE_OK) {
         return exit_tell(self->program, result, "");
     }
-    int status = start(self->program, command);
+    int keep = slotshare_keep_fd(handle);
+    int status =
+        keep >= 0 ? start(self->program, command, keep) : exit_tell(self->program, keep, "");
     result = slotshare_release(handle, slot);
     if (result != SLOTSHARE_OK) {
         /* The command's own status matters more; the slot comes back when this process ends. */
@@ -200,9 +206,9 @@ const struct command command_run = {
         "Takes a slot for a connection of binding B to host H for domain D (leave out what is\n"
         "not known, give at least one), runs COMMAND, and gives the slot back when it has\n"
         "ended. SIGTERM, SIGINT, SIGHUP and SIGQUIT are passed on to COMMAND.\n\n"
-        "The slot is held by this process. When it is killed, the kernel gives the slot back\n"
-        "and kills COMMAND (not processes that COMMAND has started, and not a COMMAND that is\n"
-        "set-user-ID).",
+        "When this process is killed, the kernel kills COMMAND, too, and the slot comes back\n"
+        "when COMMAND and all that it has started have ended (or have closed the descriptor\n"
+        "that they inherit for it). A COMMAND that is set-user-ID is not killed.",
     .options = {option_rows, sizeof option_rows / sizeof option_rows[0], true},
     .exits = exit_rows,
     .exit_rows = sizeof exit_rows / sizeof exit_rows[0],
