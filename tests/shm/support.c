@@ -96,6 +96,30 @@ slotshare *place_watch(struct place *place) {
     return open_or_fail(place, false, true);
 }
 
+int bridge_try(struct place *place, struct control **out, const char *name) {
+    struct conf *conf = NULL;
+    struct conf_errors errors;
+    place->error[0] = '\0';
+    if (conf_load(place->config, &conf, &errors) != 0) {
+        (void)fprintf(stderr, "%s\n", errors.count ? errors.line[0] : "?");
+        abort();
+    }
+    conf_errors_free(&errors);
+    const int result =
+        control_open(out, conf, name, place->directory, place->error, sizeof place->error);
+    conf_free(conf);
+    return result;
+}
+
+struct control *bridge_open(struct place *place) {
+    struct control *control = NULL;
+    if (bridge_try(place, &control, NULL) != SLOTSHARE_OK) {
+        print_error("%s\n", place->error);
+    }
+    assert_non_null(control);
+    return control;
+}
+
 /* ---- children -------------------------------------------------------------------------------- */
 
 void child_adopt(struct place *place, pid_t pid) {

@@ -22,6 +22,8 @@
 #include <slotshare/slotshare.h>
 #include <slotshare/stat.h>
 
+#include "../../shm/control.h"
+
 enum { BOARD_NUMBERS = 4096, CHILDREN_MAX = 64 };
 
 /** Shared between a test and its children; all zero at first. */
@@ -53,6 +55,10 @@ int place_try(struct place *place, slotshare **out, bool config, bool read_only)
 /** The same, must succeed. */
 slotshare *place_open(struct place *place);
 slotshare *place_watch(struct place *place); /* read-only, no config */
+
+/** control_open() with the configuration; name: of the segment, NULL: as configured. */
+int bridge_try(struct place *place, struct control **out, const char *name);
+struct control *bridge_open(struct place *place); /* must succeed */
 
 /** Fork. The child runs body, and exits with 0 when it returns true; CHECK() is its assertion.
  * It dies with the test's process. */
