@@ -73,7 +73,9 @@ static void report(struct core *core, const struct core_heartbeat *heartbeat, in
         struct entry *entry = coordinator_entry(core, record->key, at);
         entry->wants = wants;
         entry->in_use = clamp(record->in_use);
-        learn_limit(core, entry, peer, record);
+        if (same_epoch) {
+            learn_limit(core, entry, peer, record);
+        }
         if (record->grant >= entry->grant) {
             entry->out = held;
             entry->confirmed = true;

@@ -10,7 +10,7 @@ struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer)
 }
 
 bool coordinator_complete(const struct core *core) {
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         if (core->peer[i].state == PEER_UNKNOWN) {
             return false;
         }
@@ -23,7 +23,7 @@ static bool is_unknown(const struct peer *peer) {
 }
 
 bool coordinator_unknown(const struct core *core) {
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         if (is_unknown(&core->peer[i])) {
             return true;
         }
@@ -33,7 +33,7 @@ bool coordinator_unknown(const struct core *core) {
 
 int64_t coordinator_unknown_reserves(const struct core *core, uint32_t key) {
     int64_t sum = 0;
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         if (is_unknown(&core->peer[i])) {
             sum +=
                 deal_reserve(&core->deal_committed, core->peer[i].hash, core->counter[key].limit);
@@ -71,7 +71,7 @@ void coordinator_make_row(struct core *core, uint32_t key) {
     }
     *row = (struct row){.present = true, .place = core->active_count, .calm_since = CORE_NEVER};
     core->active[core->active_count++] = key;
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         struct entry *entry = coordinator_entry(core, key, i);
         if (peer->hash == 0) {
@@ -88,6 +88,7 @@ void coordinator_make_row(struct core *core, uint32_t key) {
             bool session = peer->state == PEER_LIVE || peer->state == PEER_LOST;
             entry->present = true;
             entry->out = entry->share = session ? entry->home : entry->reserve;
+            entry->wants = entry->out; /* until it says so: do not take from it what it may use */
             out += entry->out;
         }
     }
@@ -144,7 +145,7 @@ void coordinator_take_over(struct core *core, uint64_t now) {
     core->coordinator = core->self;
     core->coordinator_heard = now;
     core->grant_sequence = core->session_number = 0;
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         if (core->peer[i].hash != 0) {
             forget_peer(core, &core->peer[i]);
         }
@@ -182,7 +183,7 @@ static void give_up(struct core *core, struct peer *peer, int at) {
 static void age(struct core *core, uint64_t now) {
     bool changed = false;
 
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         struct peer *peer = &core->peer[i];
         if (peer->state == PEER_LIVE && now > peer->last_ack + core_margin(core->timers.session)) {
             lose(core, peer, i);
@@ -208,7 +209,7 @@ static void age(struct core *core, uint64_t now) {
 static bool accounts_fit(const struct core *core, uint32_t key) {
     const struct counter *counter = &core->counter[key];
 
-    for (int i = 0; table_changes(core, counter) && i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; table_changes(core, counter) && i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         const struct entry *entry = coordinator_entry(core, key, i);
         if (peer->hash == 0 || peer->state == PEER_NONE || peer->state == PEER_GONE ||
@@ -227,7 +228,7 @@ static bool may_commit(const struct core *core) {
     if (core->pending.epoch == 0) {
         return false;
     }
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         if (peer->hash == 0 || (peer->vouched_dead && !peer->pending)) {
             continue; /* an operator vouches that it holds nothing, and it goes */
@@ -258,7 +259,7 @@ static void commit(struct core *core, uint64_t now) {
         }
     }
     member_commit(core, now, epoch, core->pending.digest, true);
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         struct peer *peer = &core->peer[i];
         bool holds = peer->committed && !peer->witness;
         if (holds && peer->state == PEER_GONE && !MUTANT(core, MUTANT_COMMIT_AT_RESERVE)) {

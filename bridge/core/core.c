@@ -61,7 +61,7 @@ bool core_absurd_term(const struct core_term *term) {
 }
 
 int core_find_peer(const struct core *core, uint64_t hash) {
-    for (int i = 0; hash != 0 && i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; hash != 0 && i < core->peers; i++) {
         if (core->peer[i].hash == hash) {
             return i;
         }
@@ -181,6 +181,7 @@ static bool enter_peers(struct core *core, const struct core_membership *members
         if (at < 0) {
             return false;
         }
+        core->peers = at >= core->peers ? at + 1 : core->peers;
         struct peer *peer = &core->peer[at];
         if (pending) {
             peer->pending = true;
@@ -328,7 +329,7 @@ bool core_config_pending(struct core *core, uint64_t now, const struct core_memb
     /* Compared as sets: a change of order alone is none, because homes go by hash. */
     core->members_change = core->deal_pending.count != core->deal_committed.count ||
                            pending->reserve_percent != core->committed.reserve_percent;
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         bool was = peer->committed && !peer->witness,
              will = peer->pending && !peer->pending_witness;

@@ -13,7 +13,7 @@ struct table {
 int32_t deal_limit(const struct core *core, uint32_t key) {
     int32_t limit = core->counter[key].limit;
 
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct entry *entry = coordinator_entry(core, key, i);
         if (core->peer[i].state == PEER_LIVE && entry->limit >= 0 && entry->limit < limit) {
             limit = entry->limit;
@@ -25,7 +25,7 @@ int32_t deal_limit(const struct core *core, uint32_t key) {
 int64_t deal_free(const struct core *core, uint32_t key) {
     int64_t left = (int64_t)deal_limit(core, key) - core->row[key].mass;
 
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct entry *entry = coordinator_entry(core, key, i);
         if (core->peer[i].hash != 0 && entry->present) {
             left -= entry->out;
@@ -37,10 +37,7 @@ int64_t deal_free(const struct core *core, uint32_t key) {
 void deal_reserves(struct core *core, uint32_t key) {
     int64_t left = deal_free(core, key);
 
-    if (MUTANT(core, MUTANT_NO_RESERVE_FIRST)) {
-        return;
-    }
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         struct entry *entry = coordinator_entry(core, key, i);
         if (core->peer[i].state == PEER_GONE && entry->present && entry->out < entry->reserve &&
             left > 0) {
@@ -76,7 +73,7 @@ static void grant(struct core *core, uint32_t key, int peer, int32_t share) {
 static void gather(struct core *core, uint32_t key, struct table *table) {
     table->count = 0;
     table->elsewhere = table->owed = 0;
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct entry *entry = coordinator_entry(core, key, i);
         if (core->peer[i].hash == 0 || !entry->present) {
             continue;
@@ -124,7 +121,7 @@ static bool cool(struct core *core, uint64_t now, uint32_t key, struct table *ta
     if (now - row->calm_since <= core->timers.cool) {
         return false;
     }
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         enum peer_state state = core->peer[i].state;
         all = all && (state == PEER_NONE || state == PEER_LIVE);
     }
@@ -187,14 +184,16 @@ static void grow(struct core *core, uint32_t key, const struct table *table, int
         }
         done[best] = true;
         struct entry *entry = coordinator_entry(core, key, table->live[best]);
-        int64_t most = entry->out + (left > 0 ? left : 0);
-        int32_t next = table->target[best] < most ? table->target[best] : (int32_t)most;
+        /* While more is out than there is, some of it was said and is not so (an old reading of
+         * what has drained): nobody grows into what may be only that. */
+        int64_t most = entry->out + left;
+        int64_t next = table->target[best] < most ? table->target[best] : most;
         if (next > entry->share) {
             if (next > entry->out) {
                 left -= next - entry->out;
-                entry->out = next;
+                entry->out = (int32_t)next;
             }
-            grant(core, key, table->live[best], next);
+            grant(core, key, table->live[best], (int32_t)next);
         }
     }
 }

@@ -29,7 +29,7 @@ void election_seen(struct core *core, const struct core_term *term) {
 static bool majority(const struct core *core, bool pending) {
     int members = 0, votes = 0;
 
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         if (peer->hash != 0 && (pending ? peer->pending : peer->committed)) {
             members++;

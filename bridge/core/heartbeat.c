@@ -130,7 +130,7 @@ bool heartbeat_run(struct core *core, uint64_t now) {
         if (!scanned(core)) {
             return false;
         }
-        if (core->memory.session_number != 0 && !MUTANT(core, MUTANT_NO_JOIN_KILL)) {
+        if (core->memory.session_number != 0) {
             /* The join says that the session is over: no late acknowledgement may revive it. */
             core->memory.session_number = 0;
             core->memory_dirty = true;

@@ -115,6 +115,7 @@ struct core {
     struct deal_members deal_committed, deal_pending;
     bool members_change, fits;
     struct peer peer[CORE_MEMBERS_MAX];
+    int peers; /* places in use so far; those after it are free */
 
     struct counter *counter; /* [keys] */
     uint32_t *watched, watched_count;

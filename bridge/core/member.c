@@ -42,7 +42,7 @@ static void lower_to_pending(struct core *core) {
 }
 
 static void swap_peers(struct core *core) {
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         struct peer *peer = &core->peer[i];
         peer->committed = peer->pending;
         peer->witness = peer->pending_witness;
@@ -194,8 +194,7 @@ static void on_part(struct core *core, uint64_t now, const struct core_deal *dea
             core->scan_ok = core->scan_asked = core->scanning = false;
         }
     }
-    bool same_epoch = deal->epoch == core->committed.epoch;
-    if (member_valid(core, now) && (same_epoch || MUTANT(core, MUTANT_OLD_EPOCH_GRANT))) {
+    if (member_valid(core, now) && deal->epoch == core->committed.epoch) {
         apply_grants(core, now, part);
     }
 }

@@ -13,15 +13,12 @@ enum core_mutant {
     MUTANT_BOOT_WITH_SESSION,     /**< starts on the opening deal after a boot */
     MUTANT_NO_PENDING,            /**< a pending configuration holds nobody back */
     MUTANT_NO_GRANT_FLOOR,        /**< a forgotten record's grant may count again */
-    MUTANT_NO_JOIN_KILL,          /**< a join leaves the old session alive */
     MUTANT_NO_TERM_FENCE,         /**< deal messages of older terms count */
     MUTANT_ACK_FROM_RECEIPT,      /**< the session runs from the acknowledgement's arrival */
-    MUTANT_OLD_EPOCH_GRANT,       /**< a grant from another configuration counts */
     MUTANT_OLD_EPOCH_REPORT,      /**< a report from another configuration counts */
     MUTANT_RESUME,                /**< a lapsed leadership is resumed */
     MUTANT_NO_ECHO,               /**< a stale heartbeat counts */
     MUTANT_NO_MASS,               /**< unknown members are thought to hold only their reserve */
-    MUTANT_NO_RESERVE_FIRST,      /**< free slots are dealt before the missing reserves */
     MUTANT_HELD_WITHOUT_USE,      /**< held is what may be taken, not what is in use above it */
     MUTANT_REPORT_BEFORE_APPLIED, /**< a share counts as applied when it was asked for */
     MUTANT_NO_SCAN,               /**< an expired join without counting again after the end */

@@ -78,7 +78,7 @@ static bool fill_part(struct core *core, uint64_t now, int at, struct core_part 
 
 /* @return true: somebody waits for an acknowledgement or a grant. */
 static bool anything(const struct core *core, uint64_t now) {
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         if (peer->hash != 0 && peer->ack != 0) {
             return true;
@@ -121,7 +121,7 @@ bool publish_run(struct core *core, uint64_t now) {
                                     .epoch_digest = core->committed.digest,
                                     .part = core->part};
     fill_contended(core, now);
-    for (int i = 0; i < CORE_MEMBERS_MAX; i++) {
+    for (int i = 0; i < core->peers; i++) {
         if (core->peer[i].hash != 0 && core->peer[i].state != PEER_NONE &&
             fill_part(core, now, i, &core->part[core->deal.parts], &used)) {
             core->deal.parts++;

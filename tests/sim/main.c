@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* cluster-sim: run the share protocol through random faults, seed by seed. */
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sim.h"
 
@@ -15,7 +18,7 @@ struct totals {
 struct request {
     const char *scenario; /* NULL: all in turn */
     uint64_t from, seeds;
-    bool trace;
+    bool trace, directed;
 };
 
 static void usage(FILE *to) {
@@ -40,7 +43,7 @@ static bool run(const struct sim_scenario *scenario, uint64_t seed, bool trace,
     scenario->begin(sim, seed);
     sim_run(sim, scenario->seconds);
     bool good = sim->over == 0;
-    if (good) {
+    if (good && scenario->settles) {
         sim_settle(sim);
         good = sim->over == 0 && sim->stuck[0] == '\0';
     }
@@ -85,7 +88,13 @@ static int run_all(const struct request *request) {
 
     for (uint64_t i = 0; i < request->seeds; i++) {
         uint64_t seed = request->from + i;
-        run(only != NULL ? only : &sim_scenarios[seed % 3], seed, request->trace, &totals);
+        for (const struct sim_scenario *s = sim_directed; request->directed && s->name != NULL;
+             s++) {
+            run(s, seed, request->trace, &totals);
+        }
+        if (!request->directed) {
+            run(only != NULL ? only : &sim_scenarios[seed % 3], seed, request->trace, &totals);
+        }
     }
     double took = seconds_now() - start;
     printf("%llu runs in %.1f s, %.1f a second: %llu over, %llu stuck; %llu takes, %llu ended by "
@@ -98,6 +107,25 @@ static int run_all(const struct request *request) {
     return totals.over + totals.stuck == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* The mutants are another build of the core, beside this program. */
+static int start_mutants(void) {
+#ifdef SLOTSHARE_MUTANTS
+    return mutants_run();
+#else
+    static const char name[] = "cluster-sim-mutants";
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof name);
+    if (length > 0) {
+        path[length] = '\0';
+        char *slash = strrchr(path, '/');
+        memcpy(slash == NULL ? path : slash + 1, name, sizeof name);
+        execl(path, name, "--mutants", (char *)NULL);
+    }
+    fprintf(stderr, "cluster-sim: cannot start %s: %s\n", name, strerror(errno));
+    return EXIT_FAILURE;
+#endif
+}
+
 static bool number(const char *text, uint64_t *out) {
     char *end = NULL;
     *out = strtoull(text, &end, 10);
@@ -108,6 +136,7 @@ int main(int argc, char **argv) {
     static const struct option options[] = {
         {"seeds", required_argument, NULL, 's'},    {"from", required_argument, NULL, 'f'},
         {"scenario", required_argument, NULL, 'c'}, {"trace", required_argument, NULL, 't'},
+        {"directed", no_argument, NULL, 'd'},       {"mutants", no_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     struct request request = {.from = 1, .seeds = 300};
@@ -131,6 +160,11 @@ int main(int argc, char **argv) {
             request.seeds = 1;
             request.trace = true;
             break;
+        case 'd':
+            request.directed = true;
+            break;
+        case 'm':
+            return start_mutants();
         case 'h':
             usage(stdout);
             return EXIT_SUCCESS;

@@ -80,6 +80,11 @@ static double delay(struct sim *sim) {
     return chance > network->slow * .2 ? sim_uniform(sim, .05, 1.5) : sim_uniform(sim, 1, 40);
 }
 
+void net_again(struct sim *sim, int to, struct sim_message *message, double s) {
+    message->references++;
+    sim_at(sim, s, (struct sim_event){.type = EVENT_DELIVER, .node = to, .message = message});
+}
+
 void net_publish(struct sim *sim, int from, const struct core_action *action) {
     struct sim_message *message = copy_message(action);
 
@@ -91,11 +96,10 @@ void net_publish(struct sim *sim, int from, const struct core_action *action) {
         if (sim->cut[from][to] != 0 || sim_uniform(sim, 0, 1) < sim->network.loss) {
             continue;
         }
-        int copies = sim_uniform(sim, 0, 1) < sim->network.doubled ? 2 : 1;
+        double extra = sim->intercept != NULL ? sim->intercept(sim, from, to, message) : 0;
+        int copies = extra < 0 ? 0 : sim_uniform(sim, 0, 1) < sim->network.doubled ? 2 : 1;
         for (int i = 0; i < copies; i++) {
-            message->references++;
-            sim_at(sim, delay(sim),
-                   (struct sim_event){.type = EVENT_DELIVER, .node = to, .message = message});
+            net_again(sim, to, message, delay(sim) + extra);
         }
     }
     net_release(message);

@@ -370,14 +370,19 @@ static void churn_begin(struct sim *sim, uint64_t seed) {
 }
 
 const struct sim_scenario sim_scenarios[] = {
-    {"chaos", 150, chaos_begin},
-    {"nasty", 90, nasty_begin},
-    {"churn", 150, churn_begin},
-    {NULL, 0, NULL},
+    {"chaos", 150, true, chaos_begin},
+    {"nasty", 90, true, nasty_begin},
+    {"churn", 150, true, churn_begin},
+    {NULL, 0, false, NULL},
 };
 
 const struct sim_scenario *sim_scenario(const char *name) {
     for (const struct sim_scenario *s = sim_scenarios; s->name != NULL; s++) {
+        if (strcmp(s->name, name) == 0) {
+            return s;
+        }
+    }
+    for (const struct sim_scenario *s = sim_directed; s->name != NULL; s++) {
         if (strcmp(s->name, name) == 0) {
             return s;
         }

@@ -124,12 +124,16 @@ struct sim {
     struct sim_network network;
     struct core_timers timers;
     double hold_s, tail, slow_action;
-    bool reboot_clock; /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
-    bool no_drain;     /* hosts do not end what is over their share (a mutant) */
-    bool no_pending;   /* nor keep to a pending configuration */
+    bool reboot_clock;  /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
+    bool no_drain;      /* hosts do not end what is over their share (a mutant) */
+    bool no_pending;    /* nor keep to a pending configuration (a mutant) */
+    bool commit_raises; /* without a session, the home of a committed configuration (a mutant) */
     bool trace;
     bool settling;
     sim_story story;
+    /* A scenario may look at every message: <0 loses it, more delays it by so many seconds. It may
+     * schedule copies of its own with net_again(). */
+    double (*intercept)(struct sim *sim, int from, int to, struct sim_message *message);
     void *story_state;
 
     int64_t total[SIM_KEYS];
@@ -196,13 +200,23 @@ void net_release(struct sim_message *message);
 void net_cut(struct sim *sim, uint64_t mask, bool out, bool in, double s);
 void net_heal(struct sim *sim, uint64_t mask, bool out, bool in);
 
+/** Deliver it, or it a second time, after so many seconds. */
+void net_again(struct sim *sim, int to, struct sim_message *message, double s);
+
 /* ---- scenarios ---- */
 struct sim_scenario {
     const char *name;
     double seconds;
+    bool settles; /* and is over when everything was healed and is used again */
     void (*begin)(struct sim *sim, uint64_t seed);
 };
 const struct sim_scenario *sim_scenario(const char *name);
 extern const struct sim_scenario sim_scenarios[];
+/** Short stories that each put one rule to the test; ends with a NULL name. */
+extern const struct sim_scenario sim_directed[];
+/** All connections of a counter end by themselves. */
+void node_close_all(struct sim *sim, int node, int key);
+/** Run each mutant until it goes over. @return EXIT_SUCCESS when all did. */
+int mutants_run(void);
 
 #endif

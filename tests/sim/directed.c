@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/* Short stories, one rule each: what random runs seldom meet. Three nodes, one counter of 30 (home
+ * 10, reserve 5), a network that loses only what the story says. The seed moves the moments. */
+#include <stdlib.h>
+
+#include "sim.h"
+
+enum { A, B, C };
+
+static void demand(struct sim *sim, int node, int32_t wanted) {
+    sim->node[node].demand[0] = wanted;
+    if (wanted == 0) {
+        node_close_all(sim, node, 0);
+    }
+    node_workers(sim, node);
+}
+
+static void set_cut(struct sim *sim, int from, int to, bool is_cut) {
+    sim->cut[from][to] = is_cut ? 1 : 0;
+}
+
+static void isolate(struct sim *sim, int node, bool out, bool in) {
+    for (int i = 0; i < 3; i++) {
+        set_cut(sim, node, i, out);
+        set_cut(sim, i, node, in);
+    }
+}
+
+static double seconds(const struct sim *sim) {
+    return (double)sim->now / 1e6;
+}
+
+static void start(struct sim *sim, uint64_t seed, sim_story story) {
+    struct core_timers timers = core_timers_default();
+    const int32_t limit = 30;
+
+    timers.drain = 2000;
+    timers.grace = 600;
+    sim_start(sim, seed, 3, &limit, 1, 50, &timers);
+    sim->hold_s = 1e6;
+    sim->tail = 0;
+    sim->slow_action = 0;
+    sim->story = story;
+}
+
+static void at(struct sim *sim, double s, uint64_t what) {
+    sim_tell_story(sim, s, what, 0);
+}
+
+/* ---- two coordinators at once, because a vote was forgotten ---- */
+
+enum { HUNGRY_A, CUT_AC, HUNGRY_C, CRASH_B, RESTART_B };
+
+static void vote_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == HUNGRY_A) {
+        demand(sim, A, 60);
+    } else if (what == CUT_AC) {
+        set_cut(sim, A, C, true);
+        set_cut(sim, C, A, true);
+    } else if (what == HUNGRY_C) {
+        demand(sim, C, 60);
+    } else {
+        isolate(sim, A, true, true);
+        if (what == CRASH_B) {
+            node_host_crash(sim, B, 0.01);
+        } else {
+            node_bridge_crash(sim, B, 0.01);
+        }
+    }
+}
+
+static void vote_begin(struct sim *sim, uint64_t seed, uint64_t crash) {
+    start(sim, seed, vote_story);
+    at(sim, 3, HUNGRY_A);
+    at(sim, 10, CUT_AC);
+    at(sim, 12, HUNGRY_C);
+    at(sim, sim_uniform(sim, 14, 15), crash);
+}
+
+static void boot_vote_begin(struct sim *sim, uint64_t seed) {
+    vote_begin(sim, seed, CRASH_B);
+}
+
+static void kept_vote_begin(struct sim *sim, uint64_t seed) {
+    vote_begin(sim, seed, RESTART_B);
+}
+
+/* ---- the join of an earlier incarnation arrives after the next one was admitted ---- */
+
+enum { BOOT, HUNGRY_B, OTHERS };
+
+static double stale_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (from == C && to == A && message->type == CORE_SEND_HEARTBEAT && seconds(sim) > 5 &&
+        seconds(sim) < 8 && message->heartbeat.join == CORE_JOIN_FRESH) {
+        return 12;
+    }
+    return 0;
+}
+
+static void stale_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == BOOT) {
+        node_host_crash(sim, C, 0.01);
+    } else if (what == HUNGRY_B) {
+        demand(sim, C, 60);
+    } else {
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+    }
+}
+
+static void stale_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, stale_story);
+    sim->intercept = stale_intercept;
+    at(sim, 5, BOOT);
+    at(sim, sim_uniform(sim, 7.6, 7.9), BOOT);
+    at(sim, 11, HUNGRY_B);
+    at(sim, 18, OTHERS);
+}
+
+/* ---- a coordinator sleeps, another one deals and dies, the first wakes up ---- */
+
+enum { PAUSE_A, WAKE_A, KILL_C, FEED_C };
+
+static double resume_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)to;
+    if (seconds(sim) < 9) {
+        return 0;
+    }
+    if (from == B && message->type == CORE_SEND_VOTE_REQUEST) {
+        return -1;
+    }
+    return from == C && message->type != CORE_SEND_VOTE_REQUEST ? -1 : 0;
+}
+
+static void resume_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == PAUSE_A) {
+        node_pause(sim, A, 20);
+    } else if (what == FEED_C) {
+        demand(sim, C, 60);
+    } else if (what == WAKE_A) {
+        demand(sim, A, 60);
+    } else {
+        node_bridge_crash(sim, C, 60);
+    }
+}
+
+static void resume_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, resume_story);
+    sim->intercept = resume_intercept;
+    at(sim, sim_uniform(sim, 9.5, 10), PAUSE_A);
+    at(sim, 12, FEED_C);
+    at(sim, 29, WAKE_A);
+    at(sim, sim_uniform(sim, 31, 32), KILL_C);
+}
+
+/* ---- configurations ---- */
+
+enum {
+    LOAD_A,
+    LOAD_B,
+    LOAD_C,
+    ALONE_C,
+    HEAR_C,
+    HUNGRY_ALL,
+    HUNGRY_B_ONLY,
+    MODEST,
+    GREEDY_C,
+    FIRST,
+    HEAL_C,
+    BUSY_C
+};
+
+static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case LOAD_A:
+    case LOAD_B:
+    case LOAD_C:
+        node_load(sim, what == LOAD_A ? A : what == LOAD_B ? B : C);
+        break;
+    case ALONE_C:
+        isolate(sim, C, true, true);
+        break;
+    case HEAR_C:
+        isolate(sim, C, true, false);
+        demand(sim, C, 60);
+        break;
+    case HUNGRY_ALL:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    case HUNGRY_B_ONLY:
+        demand(sim, A, 20); /* its home in the second configuration */
+        demand(sim, B, 60);
+        break;
+    case MODEST:
+        demand(sim, C, 10);
+        break;
+    case BUSY_C:
+        demand(sim, C, 15);
+        break;
+    case GREEDY_C:
+        demand(sim, C, 60);
+        break;
+    case HEAL_C:
+        isolate(sim, C, false, false);
+        break;
+    default:
+        node_bridge_crash(sim, A, 0.05);
+        break;
+    }
+}
+
+static void doubled_limit(struct sim *sim) {
+    const int32_t limit = 60;
+    sim_second_config(sim, 7, &limit);
+}
+
+/* A member without a session learns of a commit: it must not go to its new home. */
+static void commit_alone_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    doubled_limit(sim);
+    at(sim, 5, LOAD_A);
+    at(sim, 5.1, LOAD_C);
+    at(sim, sim_uniform(sim, 9.5, 10), ALONE_C);
+    at(sim, 30, HUNGRY_ALL);
+    at(sim, 40, LOAD_B);
+    at(sim, 56, HEAR_C);
+}
+
+/* A report from before a commit arrives just after it, and lowers what is counted. */
+struct held_back {
+    struct sim_message *report;
+    bool done;
+};
+
+static double old_report_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    struct held_back *held = sim->story_state;
+
+    if (from == C && to == A && message->type == CORE_SEND_HEARTBEAT && seconds(sim) > 29 &&
+        seconds(sim) < 34) {
+        if (message->heartbeat.epoch == 1 && !held->done) {
+            if (held->report != NULL) {
+                net_release(held->report);
+            }
+            held->report = message;
+            message->references++;
+        }
+        return -1;
+    }
+    if (from == A && message->type == CORE_SEND_DEAL && message->deal.epoch == 2 &&
+        held->report != NULL) {
+        net_again(sim, A, held->report, 0.0002);
+        net_release(held->report);
+        held->report = NULL;
+        held->done = true;
+    }
+    return 0;
+}
+
+static void old_report_begin(struct sim *sim, uint64_t seed) {
+    struct held_back *held = calloc(1, sizeof *held);
+
+    if (held == NULL) {
+        abort();
+    }
+    start(sim, seed, config_story);
+    sim->intercept = old_report_intercept;
+    sim->story_state = held;
+    doubled_limit(sim);
+    at(sim, 5, LOAD_B);
+    at(sim, 5.1, LOAD_C);
+    at(sim, 10, MODEST);
+    at(sim, 12, HUNGRY_B_ONLY);
+    at(sim, sim_uniform(sim, 29.5, 30), LOAD_A);
+    at(sim, 30.4, GREEDY_C);
+}
+
+/* A commit while a member without a session still has more in use than its new reserve. */
+static double unknown_b_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)to;
+    bool quiet = seconds(sim) > 18 && seconds(sim) < 22 && from == B;
+    return quiet && message->type != CORE_SEND_VOTE ? -1 : 0;
+}
+
+static void commit_use_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    sim->timers.drain = 8000;
+    for (int i = 0; i < 3; i++) {
+        node_host_crash(sim, i, 0.001); /* so that they start again with that */
+    }
+    sim->intercept = unknown_b_intercept;
+    doubled_limit(sim);
+    at(sim, 5, LOAD_A);
+    at(sim, 5.1, LOAD_C);
+    at(sim, 10, BUSY_C);
+    at(sim, 13, ALONE_C);
+    at(sim, 19, LOAD_B);
+    at(sim, sim_uniform(sim, 17.9, 18.1), FIRST);
+    at(sim, 20.7, HEAL_C);
+    at(sim, 21, HUNGRY_ALL);
+}
+
+/* ---- a forgotten record, and its grant again ---- */
+
+enum { GROW_C, NONE, HOMES, MORE_C };
+
+static double again_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)from;
+    if (to != C || message->type != CORE_SEND_DEAL || seconds(sim) > 13) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < message->deal.parts; i++) {
+        const struct core_part *part = &message->deal.part[i];
+        if (part->to == sim->node[C].hash && !part->admission && part->grants > 0 &&
+            part->grant[0].share > 15) {
+            net_again(sim, to, message, 16);
+        }
+    }
+    return 0;
+}
+
+static void again_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == GROW_C) {
+        demand(sim, C, 60);
+    } else if (what == NONE) {
+        demand(sim, C, 0);
+    } else {
+        demand(sim, A, 10);
+        demand(sim, B, 10);
+        demand(sim, C, what == MORE_C ? 60 : 10);
+    }
+}
+
+static void again_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, again_story);
+    sim->intercept = again_intercept;
+    at(sim, 10, GROW_C);
+    at(sim, sim_uniform(sim, 13.5, 14), NONE);
+    at(sim, 24.5, HOMES);
+    at(sim, 25.5, MORE_C);
+}
+
+/* ---- a join with what was read before the session ended ---- */
+
+enum { SHARE_C, REST_C, PAUSE_C, TAKE_C, CUT_C, REACH_C, HUNGRY_AB };
+
+static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case SHARE_C:
+    case TAKE_C:
+        demand(sim, C, 60);
+        break;
+    case REST_C:
+        demand(sim, C, 0);
+        break;
+    case PAUSE_C:
+        node_pause(sim, C, 7.5);
+        isolate(sim, C, true, true);
+        break;
+    case REACH_C:
+        isolate(sim, C, false, false);
+        break;
+    case CUT_C:
+        isolate(sim, C, true, false);
+        break;
+    default:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    }
+}
+
+static void old_reading_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    at(sim, 5, SHARE_C);
+    at(sim, 8, REST_C);
+    at(sim, sim_uniform(sim, 9, 9.5), PAUSE_C);
+    at(sim, 10.5, TAKE_C);
+    at(sim, 14, HUNGRY_AB);
+    at(sim, 16, REACH_C); /* the first that it reads when it goes on is fresh */
+}
+
+/* What it speaks of has drained while the join was under way, and was dealt to others. */
+static double late_join_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (from != C || to != A || message->type != CORE_SEND_HEARTBEAT || seconds(sim) < 10) {
+        return 0;
+    }
+    bool when = seconds(sim) > 17 && seconds(sim) < 18.2;
+    return when && message->heartbeat.join == CORE_JOIN_EXPIRED ? 1.3 : -1;
+}
+
+static void late_join_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    sim->intercept = late_join_intercept;
+    at(sim, 5, SHARE_C);
+    at(sim, 17.5, HUNGRY_AB);
+}
+
+const struct sim_scenario sim_directed[] = {
+    {"boot-vote", 30, false, boot_vote_begin},
+    {"kept-vote", 30, false, kept_vote_begin},
+    {"stale-join", 30, false, stale_begin},
+    {"resume", 45, false, resume_begin},
+    {"commit-alone", 62, false, commit_alone_begin},
+    {"old-report", 40, false, old_report_begin},
+    {"commit-use", 30, false, commit_use_begin},
+    {"grant-again", 35, false, again_begin},
+    {"old-reading", 25, false, old_reading_begin},
+    {"late-join", 25, false, late_join_begin},
+    {NULL, 0, false, NULL},
+};
