@@ -97,12 +97,14 @@ slotshare *place_watch(struct place *place) {
 }
 
 int bridge_try(struct place *place, struct control **out, const char *name) {
+    *out = NULL;
     struct conf *conf = NULL;
     struct conf_errors errors;
     place->error[0] = '\0';
     if (conf_load(place->config, &conf, &errors) != 0) {
         (void)fprintf(stderr, "%s\n", errors.count ? errors.line[0] : "?");
-        abort();
+        conf_errors_free(&errors);
+        return SLOTSHARE_ECONFIG;
     }
     conf_errors_free(&errors);
     const int result =
