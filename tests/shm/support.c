@@ -257,7 +257,7 @@ int owners_of(slotshare *handle, pid_t pid, uint32_t *leader) {
 
 char *file_read(const char *path, size_t *size) {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
+    struct stat status = {0};
     assert_true(fd >= 0 && fstat(fd, &status) == 0);
     *size = (size_t)status.st_size;
     char *bytes = malloc(*size + 1);

@@ -89,10 +89,11 @@ struct census {
 
 static int count_name(const struct slotshare_counter_stat *counter, void *arg) {
     struct census *census = arg;
-    unsigned i = NAMES;
+    const bool ours = strncmp(counter->name, "domain:n", 8) == 0;
+    const unsigned long i = ours ? strtoul(counter->name + 8, NULL, 10) : NAMES;
     census->counters++;
     census->in_use += (uint32_t)counter->in_use;
-    if (sscanf(counter->name, "domain:n%u.", &i) != 1 || i >= NAMES || census->seen[i]++) {
+    if (i >= NAMES || census->seen[i]++) {
         census->twice++;
     }
     return 0;

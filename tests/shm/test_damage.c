@@ -78,6 +78,10 @@ static bool use_and_die(struct place *place, int argument) {
     return true;
 }
 
+static void flip(char *byte, int bits) {
+    *byte = (char)((unsigned char)*byte ^ (unsigned char)bits);
+}
+
 static char *used_segment(struct place *place, size_t *size) {
     assert_int_equal(child_end(place, child_start(place, use_and_die, 0)), 0);
     return file_read(place->segment, size);
@@ -135,13 +139,13 @@ static void sizes_and_offsets_that_do_not_fit(void **state) {
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
         for (size_t bit = 0; bit < 8 * fixed[i].size; bit++) {
             slotshare *handle;
-            bytes[fixed[i].offset + bit / 8] ^= (char)(1 << bit % 8);
+            flip(&bytes[fixed[i].offset + bit / 8], 1 << bit % 8);
             file_write(place->segment, bytes, size);
             const int result = place_try(place, &handle, bit % 2, bit % 3 == 0);
             assert_true(result == SLOTSHARE_ELAYOUT || result == SLOTSHARE_EDAMAGED);
             assert_null(handle);
             assert_non_null(strstr(place->error, "emove")); /* what to do */
-            bytes[fixed[i].offset + bit / 8] ^= (char)(1 << bit % 8);
+            flip(&bytes[fixed[i].offset + bit / 8], 1 << bit % 8);
         }
     }
     free(bytes);
@@ -275,10 +279,10 @@ static void any_byte_of_the_header(void **state) {
     size_t size;
     char *bytes = used_segment(place, &size);
     for (size_t at = 0; at < sizeof(struct header); at++) {
-        bytes[at] ^= (char)(at % 2 ? 0xff : 1 << at % 8);
+        flip(&bytes[at], at % 2 ? 0xff : 1 << at % 8);
         file_write(place->segment, bytes, size);
         open_and_use(place);
-        bytes[at] ^= (char)(at % 2 ? 0xff : 1 << at % 8);
+        flip(&bytes[at], at % 2 ? 0xff : 1 << at % 8);
     }
     free(bytes);
 }

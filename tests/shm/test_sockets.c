@@ -67,10 +67,12 @@ static int established(int enough) {
     int count = 0;
     assert_non_null(table);
     while (count < enough && fgets(line, sizeof line, table)) {
-        unsigned port;
-        unsigned state;
-        if (sscanf(line, " %*u: %*x:%*x %*x:%x %x", &port, &state) == 2 && port == listener_port &&
-            state == STATE_ESTABLISHED) {
+        char *at = strchr(line, ':');         /* behind the number of the line */
+        at = at ? strchr(at + 1, ':') : NULL; /* before the local port */
+        at = at ? strchr(at + 1, ':') : NULL; /* before the remote port */
+        char *next = NULL;
+        if (at && strtoul(at + 1, &next, 16) == listener_port &&
+            strtoul(next, NULL, 16) == STATE_ESTABLISHED) {
             count++;
         }
     }
