@@ -9,29 +9,44 @@
 
 #include "counter.h"
 #include "handle.h"
+#include "hot.h"
 #include "slot.h"
 #include "take.h"
 #include "wait.h"
 
-enum { CLOCK_STEP_MS = 4 }; /* how far the coarse clock goes before the true one is read again */
+enum {
+    CLOCK_STEP_MS = 4, /* how far the coarse clock goes before the true one is read again */
+    RAPID = 16,        /* refusals within one tick of the clock: the thread asks over and over */
+};
 
 /* CLOCK_BOOTTIME by way of the coarse clock, which is five times cheaper. A machine that was
  * suspended is noticed within CLOCK_STEP_MS of running again. */
 static uint64_t now_boot(struct thread *self) {
     uint64_t coarse = clock_coarse();
-    if (coarse - self->coarse >= CLOCK_STEP_MS) {
+    self->latest = coarse;
+    if (UNLIKELY(coarse - self->coarse >= CLOCK_STEP_MS)) {
         self->boot = clock_boot();
         self->coarse = coarse;
     }
     return self->boot + (coarse - self->coarse);
 }
 
-static bool session_valid(void *arg) {
+/* For slot_take(). Not exact: the time that this thread has last seen, which is not later than now.
+ */
+static bool session_valid(void *arg, bool exact) {
     struct thread *self = arg;
     /* acquire: shares stored before the session was extended are seen with it */
     uint64_t end =
         atomic_load_explicit(&self->handle->segment.header->session_end, memory_order_acquire);
-    return end == UINT64_MAX || (end != 0 && now_boot(self) < end);
+    if (end == UINT64_MAX || !exact) {
+        return self->boot < end;
+    }
+    uint64_t now = now_boot(self);
+    if (UNLIKELY(now >= end)) {
+        self->boot = now; /* so that it is known early next time */
+        self->coarse = self->latest;
+    }
+    return now < end;
 }
 
 /* relaxed load and store, not an atomic add: the line is ours already, and a statistic that may
@@ -47,32 +62,50 @@ static void note_peak(struct counter *counter, uint32_t count) {
     }
 }
 
+COLD static void tell_bridge(const struct segment *segment, uint32_t index) {
+    counter_want(segment, index);
+    if (atomic_load_explicit(&segment->header->doorbell, memory_order_relaxed) == 0) {
+        doorbell_ring(segment->header);
+    }
+}
+
 void take_refused(slotshare *handle, uint32_t index) {
     struct header *header = handle->segment.header;
     count_one(&handle->segment.counters[index].refusals);
     if (atomic_load_explicit(&header->clustered, memory_order_relaxed)) {
-        counter_want(&handle->segment, index);
-        if (atomic_load_explicit(&header->doorbell, memory_order_relaxed) == 0) {
-            doorbell_ring(header);
-        }
+        tell_bridge(&handle->segment, index);
     }
 }
 
-/* Is anybody's dead slot in the way? At most every REAP_EVERY_MS, over all processes. */
-static bool healed(slotshare *handle) {
-    return handle_reap(handle, REAP_EVERY_MS) > 0;
+/* Is anybody's dead slot in the way? At most every REAP_EVERY_MS, over all processes. Whoever was
+ * refused so often within one tick of the clock that it asks again at once looks at the clock with
+ * each RAPID-th refusal only; so the dead are found at most that many refusals later. */
+static bool healed(slotshare *handle, struct thread *self) {
+    if (self->unlooked > 0) {
+        self->unlooked--;
+        return false;
+    }
+    uint64_t now = clock_coarse();
+    self->rapid = now == self->refused ? self->rapid + 1 : 0;
+    self->refused = now;
+    self->unlooked = self->rapid >= RAPID ? RAPID - 1 : 0;
+    /* relaxed: only a look whether it is worth a call */
+    uint64_t last = atomic_load_explicit(&handle->segment.header->reaped, memory_order_relaxed);
+    return (now - last >= REAP_EVERY_MS) && handle_reap(handle, REAP_EVERY_MS) > 0;
 }
 
 static int take_once(slotshare *handle, struct thread *self, slotshare_counter counter,
                      uint32_t slot, slotshare_slot *out) {
     struct counter *entry = &handle->segment.counters[counter.index];
     uint32_t count;
+    self->latest = 0;
     int result = slot_take(&handle->segment, self->owner, entry, counter.generation, slot,
                            session_valid, self, &count, &out->tag);
     if (result != SLOTSHARE_OK) {
         return result;
     }
-    atomic_store_explicit(&handle->segment.slots[slot].since, clock_coarse(), memory_order_relaxed);
+    atomic_store_explicit(&handle->segment.slots[slot].since,
+                          self->latest ? self->latest : clock_coarse(), memory_order_relaxed);
     count_one(&entry->takes);
     note_peak(entry, count);
     out->record = slot;
@@ -86,11 +119,28 @@ static bool gate_open(const slotshare *handle, slotshare_counter counter) {
            counter.index < handle->segment.counter_max;
 }
 
-static int gate_reason(const slotshare *handle, slotshare_counter counter) {
+COLD static int gate_reason(const slotshare *handle, slotshare_counter counter) {
     if (take_closed(handle)) {
         return SLOTSHARE_EGONE;
     }
     return counter.index < handle->segment.counter_max ? SLOTSHARE_ESTALE : SLOTSHARE_EINVAL;
+}
+
+/* The dead may have had slot records, with or without slots. */
+COLD static uint32_t slot_of_the_dead(slotshare *handle, struct thread *self) {
+    (void)handle_reap(handle, 0);
+    return handle_slot(handle, self);
+}
+
+COLD static int try_again(slotshare *handle, struct thread *self, slotshare_counter counter,
+                          slotshare_slot *out) {
+    uint32_t slot = handle_slot(handle, self);
+    int result =
+        slot == UINT32_MAX ? SLOTSHARE_ESLOTS : take_once(handle, self, counter, slot, out);
+    if (result != SLOTSHARE_OK && slot != UINT32_MAX) {
+        handle_slot_free(handle, self, slot);
+    }
+    return result;
 }
 
 int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, bool queued,
@@ -101,22 +151,23 @@ int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, 
     if (!queued && wait_must_yield(&handle->segment.counters[counter.index])) {
         return SLOTSHARE_FULL;
     }
-    uint32_t slot = handle_slot(handle, self);
-    if (slot == UINT32_MAX) {
-        (void)handle_reap(handle, 0); /* the dead may have had records, with or without slots */
-        slot = handle_slot(handle, self);
+    if (queued) {
+        self->unlooked = 0; /* it has slept since */
     }
-    if (slot == UINT32_MAX) {
-        return SLOTSHARE_ESLOTS;
+    uint32_t slot = handle_slot(handle, self);
+    if (UNLIKELY(slot == UINT32_MAX)) {
+        slot = slot_of_the_dead(handle, self);
+        if (slot == UINT32_MAX) {
+            return SLOTSHARE_ESLOTS;
+        }
     }
     int result = take_once(handle, self, counter, slot, out);
-    if (result == SLOTSHARE_FULL && healed(handle)) {
-        result = take_once(handle, self, counter, slot, out);
+    if (LIKELY(result == SLOTSHARE_OK)) {
+        return result;
     }
-    if (result != SLOTSHARE_OK) {
-        handle_slot_free(handle, self, slot);
-    }
-    return result;
+    handle_slot_free(handle, self, slot);
+    return result == SLOTSHARE_FULL && healed(handle, self) ? try_again(handle, self, counter, out)
+                                                            : result;
 }
 
 /* Only slot records of this very process: a copied handle of another one's would miscount. */
@@ -140,7 +191,7 @@ static bool only_thread(void) {
 #endif
 }
 
-int slotshare_release(slotshare *handle, slotshare_slot slot) {
+HOT int slotshare_release(slotshare *handle, slotshare_slot slot) {
     struct thread *self;
     if (!handle) {
         return SLOTSHARE_EINVAL;

@@ -24,8 +24,11 @@ struct thread {
     uint32_t epoch;      /* of the handle, when owner was set */
     uint32_t stashed;    /* free slot records at hand */
     uint32_t stash[STASH];
-    uint32_t inserted;     /* counters that it was the first to name */
-    uint64_t coarse, boot; /* the clocks when CLOCK_BOOTTIME was last read */
+    uint32_t inserted;        /* counters that it was the first to name */
+    uint32_t rapid, unlooked; /* refusals in one tick; those to come without a look at the clock */
+    uint64_t refused;         /* the coarse clock when a refusal last looked */
+    uint64_t latest;          /* the coarse clock after the last take, if the take had to read it */
+    uint64_t coarse, boot;    /* the clocks when CLOCK_BOOTTIME was last read */
 };
 
 struct slotshare {
@@ -79,8 +82,20 @@ void handle_forget(slotshare *handle);
 void handle_thread_exit(void *thread);
 
 /** A free slot record of this process. @return its index, or UINT32_MAX: the table is full. */
-uint32_t handle_slot(slotshare *handle, struct thread *self);
-void handle_slot_free(slotshare *handle, struct thread *self, uint32_t slot);
+uint32_t handle_slot_slow(slotshare *handle, struct thread *self);
+static inline uint32_t handle_slot(slotshare *handle, struct thread *self) {
+    return self->stashed > 0 ? self->stash[--self->stashed] : handle_slot_slow(handle, self);
+}
+
+/** A record that is free again: for this thread, or for all threads when it has enough. */
+void handle_slot_share(slotshare *handle, uint32_t slot);
+static inline void handle_slot_free(slotshare *handle, struct thread *self, uint32_t slot) {
+    if (self->stashed < STASH) {
+        self->stash[self->stashed++] = slot;
+    } else {
+        handle_slot_share(handle, slot);
+    }
+}
 
 /** Give back what dead owners held, if the last pass of any process is older than min_ms (0: in any
  * case). @return slots given back; owner and slot records may have become free without any. */

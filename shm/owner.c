@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "hot.h"
 #include "lock.h"
 #include "mutant.h"
 
@@ -194,7 +195,7 @@ static int bind_locked(slotshare *handle, struct thread **out) {
     return result;
 }
 
-int handle_thread_slow(slotshare *handle, struct thread **out) {
+COLD int handle_thread_slow(slotshare *handle, struct thread **out) {
     if (handle->segment.read_only) {
         return SLOTSHARE_EREADONLY;
     }
@@ -243,7 +244,7 @@ void handle_forget(slotshare *handle) {
 
 /* ---- slot records: chunks that the process has to itself, and a free list over them ---------- */
 
-static void push_free(slotshare *handle, uint32_t slot) {
+COLD void handle_slot_share(slotshare *handle, uint32_t slot) {
     uint64_t head = atomic_load_explicit(&handle->free_slots, memory_order_relaxed);
     uint64_t next;
     do {
@@ -291,10 +292,7 @@ static uint32_t claim_chunk(slotshare *handle) {
     return UINT32_MAX;
 }
 
-uint32_t handle_slot(slotshare *handle, struct thread *self) {
-    if (self->stashed > 0) {
-        return self->stash[--self->stashed];
-    }
+COLD uint32_t handle_slot_slow(slotshare *handle, struct thread *self) {
     uint32_t slot = pop_free(handle);
     if (slot != UINT32_MAX) {
         return slot;
@@ -313,12 +311,4 @@ uint32_t handle_slot(slotshare *handle, struct thread *self) {
         self->stash[self->stashed++] = first + i;
     }
     return first;
-}
-
-void handle_slot_free(slotshare *handle, struct thread *self, uint32_t slot) {
-    if (self->stashed < STASH) {
-        self->stash[self->stashed++] = slot;
-    } else {
-        push_free(handle, slot);
-    }
 }

@@ -6,6 +6,7 @@
 
 #include "counter.h"
 #include "handle.h"
+#include "hot.h"
 #include "lock.h"
 #include "mutant.h"
 #include "slot.h"
@@ -103,7 +104,7 @@ static uint32_t reap_if_dead(slotshare *handle, int fd, uint32_t index) {
     return given;
 }
 
-uint32_t handle_reap(slotshare *handle, uint64_t min_ms) {
+COLD uint32_t handle_reap(slotshare *handle, uint64_t min_ms) {
     struct header *header = handle->segment.header;
     uint64_t now = clock_coarse();
     /* relaxed: only keeps many from doing the same at the same time */

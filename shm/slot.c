@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "slot.h"
 
+#include "hot.h"
 #include "mutant.h"
 
 /* Why these orders are enough, once for all of this file:
@@ -35,12 +36,8 @@ static void announce_end(struct owner *self, uint32_t seq) {
 }
 
 /* Rule 1: before the tag in `word` is overwritten, its owner must be able to know. */
-static void help(const struct segment *segment, uint32_t me, uint64_t word) {
-    uint32_t owner = word_owner(word);
-    if (owner == OWNER_NOBODY || owner == me || MUTANT(NO_ACK)) {
-        return; /* my own earlier operation: I know */
-    }
-    struct owner *other = owner_at(segment, owner);
+__attribute__((noinline)) static void help_other(const struct segment *segment, uint64_t word) {
+    struct owner *other = owner_at(segment, word_owner(word));
     if (!other) {
         return; /* damaged: there is nobody to tell */
     }
@@ -55,6 +52,13 @@ static void help(const struct segment *segment, uint32_t me, uint64_t word) {
     }
 }
 
+static void help(const struct segment *segment, uint32_t me, uint64_t word) {
+    uint32_t owner = word_owner(word);
+    if (owner != OWNER_NOBODY && owner != me && !MUTANT(NO_ACK)) { /* of my own I know */
+        help_other(segment, word);
+    }
+}
+
 /* relaxed: which counter a slot is for is stored before the announcement (release) that names the
  * slot, and read by the thread that gives it back or by recovery. */
 static struct counter *counter_of(const struct segment *segment, const struct slot *slot) {
@@ -62,7 +66,14 @@ static struct counter *counter_of(const struct segment *segment, const struct sl
 }
 
 static bool still_admitted(enum admit admit, slot_session session, void *arg) {
-    return admit == ADMIT_FREELY || (admit == ADMIT_WHILE_SESSION && session(arg));
+    return admit == ADMIT_FREELY || (admit == ADMIT_WHILE_SESSION && session(arg, false));
+}
+
+/* Taken when the session was over. */
+COLD static int take_back(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag) {
+    struct counter *counter;
+    int given = slot_give(segment, me, slot, tag, true, &counter);
+    return given == SLOTSHARE_OK ? SLOTSHARE_FULL : given;
 }
 
 int slot_take(const struct segment *segment, uint32_t me, struct counter *counter,
@@ -115,11 +126,10 @@ int slot_take(const struct segment *segment, uint32_t me, struct counter *counte
     atomic_store_explicit(&record->word, *tag, memory_order_release);
     announce_end(self, seq);
     *count = word_count(word) + 1;
-    /* The clock was read before the CAS, and this thread may have slept in between. */
-    if (admit == ADMIT_WHILE_SESSION && !session(arg)) {
-        struct counter *same;
-        int given = slot_give(segment, me, slot, *tag, true, &same);
-        return given == SLOTSHARE_OK ? SLOTSHARE_FULL : given;
+    /* Only now the clock: before the CAS it would have to be read once more here, because this
+     * thread may have slept in between. The caller has not learned of the slot yet. */
+    if (admit == ADMIT_WHILE_SESSION && UNLIKELY(!session(arg, true))) {
+        return take_back(segment, me, slot, *tag);
     }
     return SLOTSHARE_OK;
 }

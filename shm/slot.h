@@ -43,9 +43,14 @@ static inline enum admit slot_admit(uint32_t count, uint64_t cap) {
     return count < cap_share(cap) && count < COUNT_MAX ? ADMIT_WHILE_SESSION : ADMIT_NO;
 }
 
-/** Is the session of this host valid? Called at most twice per take, and only when the reserve does
- * not cover it. */
-typedef bool (*slot_session)(void *arg);
+/**
+ * Is the session of this host valid? Asked only when the reserve does not cover a take: before the
+ * count is changed (exact false), where a clock read some time ago will do, because an answer that
+ * is too kind is corrected; and after it (exact true), by the clock. Only that second answer lets
+ * the caller have the slot. To know early that a session is over keeps a count that has reached the
+ * reserve from going up and down with each try; nothing else depends on it.
+ */
+typedef bool (*slot_session)(void *arg, bool exact);
 
 /**
  * Take: count + 1 on a counter, recorded in a free slot record of the caller's process.

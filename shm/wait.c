@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hot.h"
+
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
                   const struct timespec *timeout) {
     return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
@@ -44,7 +46,7 @@ static uint32_t clear_bits(struct counter *counter) {
     return bits;
 }
 
-void wait_wake_slow(const struct segment *segment, struct counter *counter) {
+COLD void wait_wake_slow(const struct segment *segment, struct counter *counter) {
     uint32_t bits = clear_bits(counter);
     if (bits & WAIT_SLEEPERS) {
         (void)futex(&counter->wait, FUTEX_WAKE, 1, NULL);
@@ -74,7 +76,7 @@ void wait_content(struct counter *counter) {
     atomic_store_explicit(&counter->yield, 0, memory_order_relaxed);
 }
 
-bool wait_must_yield_slow(struct counter *counter, uint32_t until) {
+COLD bool wait_must_yield_slow(struct counter *counter, uint32_t until) {
     /* Longer than anybody can insist: a claim from many days ago, and the clock has wrapped. */
     uint32_t left = until - (uint32_t)clock_coarse();
     if (left != 0 && left <= INSIST_MS) {

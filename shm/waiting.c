@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The public calls that take a slot and may wait for it. */
 #include "handle.h"
+#include "hot.h"
 #include "take.h"
 #include "wait.h"
 
@@ -17,8 +18,8 @@ static bool has_room(const struct counter *counter) {
     return word_count(word) < cap_share(atomic_load_explicit(&counter->cap, memory_order_relaxed));
 }
 
-static int wait_for(slotshare *handle, struct thread *self, slotshare_counter counter,
-                    slotshare_slot *out, uint64_t deadline) {
+COLD static int wait_for(slotshare *handle, struct thread *self, slotshare_counter counter,
+                         slotshare_slot *out, uint64_t deadline) {
     struct counter *entry = &handle->segment.counters[counter.index];
     struct owner *owner = &handle->segment.owners[self->owner];
     int result = SLOTSHARE_FULL;
@@ -54,26 +55,39 @@ static int wait_for(slotshare *handle, struct thread *self, slotshare_counter co
     return result;
 }
 
+/* One try, by a thread that is attached or attaches now. */
+static inline int first_try(slotshare *handle, slotshare_counter counter, slotshare_slot *slot,
+                            struct thread **self) {
+    if (UNLIKELY(!handle || !slot)) {
+        return SLOTSHARE_EINVAL;
+    }
+    int result = handle_thread(handle, self);
+    return LIKELY(result == SLOTSHARE_OK) ? take_try(handle, *self, counter, false, slot) : result;
+}
+
+HOT int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
+                                  slotshare_slot *slot) {
+    struct thread *self;
+    int result = first_try(handle, counter, slot, &self);
+    if (UNLIKELY(result == SLOTSHARE_FULL)) {
+        take_refused(handle, counter.index);
+    }
+    return result;
+}
+
 int slotshare_counter_acquire_wait(slotshare *handle, slotshare_counter counter,
                                    slotshare_slot *slot, int timeout_ms) {
     struct thread *self;
-    if (!handle || !slot) {
-        return SLOTSHARE_EINVAL;
-    }
-    int result = handle_thread(handle, &self);
-    if (result != SLOTSHARE_OK) {
+    int result = first_try(handle, counter, slot, &self);
+    if (result != SLOTSHARE_FULL) {
         return result;
     }
-    result = take_try(handle, self, counter, false, slot);
-    if (result == SLOTSHARE_FULL) {
-        if (timeout_ms == 0) {
-            take_refused(handle, counter.index);
-        } else {
-            uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_boot() + (uint64_t)timeout_ms;
-            result = wait_for(handle, self, counter, slot, deadline);
-        }
+    if (timeout_ms == 0) {
+        take_refused(handle, counter.index);
+        return result;
     }
-    return result;
+    uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : clock_boot() + (uint64_t)timeout_ms;
+    return wait_for(handle, self, counter, slot, deadline);
 }
 
 int slotshare_acquire_wait(slotshare *handle, const struct slotshare_connection *connection,
@@ -101,8 +115,4 @@ int slotshare_acquire_wait(slotshare *handle, const struct slotshare_connection 
 int slotshare_acquire(slotshare *handle, const struct slotshare_connection *connection,
                       slotshare_slot *slot) {
     return slotshare_acquire_wait(handle, connection, slot, 0);
-}
-
-int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter, slotshare_slot *slot) {
-    return slotshare_counter_acquire_wait(handle, counter, slot, 0);
 }
