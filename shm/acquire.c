@@ -119,11 +119,19 @@ static bool gate_open(const slotshare *handle, slotshare_counter counter) {
            counter.index < handle->segment.counter_max;
 }
 
+/* Why the gate is shut. It may also be that a rule set comes into force just now: the gate follows
+ * it, and if the process between the two dies, it follows later. */
 COLD static int gate_reason(const slotshare *handle, slotshare_counter counter) {
     if (take_closed(handle)) {
         return SLOTSHARE_EGONE;
     }
-    return counter.index < handle->segment.counter_max ? SLOTSHARE_ESTALE : SLOTSHARE_EINVAL;
+    if (counter.index >= handle->segment.counter_max) {
+        return SLOTSHARE_EINVAL;
+    }
+    return counter.rules ==
+                   atomic_load_explicit(&handle->segment.header->rules, memory_order_acquire)
+               ? SLOTSHARE_OK
+               : SLOTSHARE_ESTALE;
 }
 
 /* The dead may have had slot records, with or without slots. */
@@ -146,7 +154,10 @@ COLD static int try_again(slotshare *handle, struct thread *self, slotshare_coun
 int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, bool queued,
              slotshare_slot *out) {
     if (!gate_open(handle, counter)) {
-        return gate_reason(handle, counter);
+        int why = gate_reason(handle, counter);
+        if (why != SLOTSHARE_OK) {
+            return why;
+        }
     }
     if (!queued && wait_must_yield(&handle->segment.counters[counter.index])) {
         return SLOTSHARE_FULL;

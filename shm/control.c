@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "control_private.h"
+#include "limit.h"
 #include "lock.h"
+#include "reload.h"
 #include "retire.h"
 #include "slot.h"
 #include "wait.h"
@@ -109,6 +111,11 @@ static int start(struct control *control, const struct error_text *error) {
     control_memory_load(control, &memory);
     memory.generation++;
     control_memory_store(control, &memory);
+    const struct segment *segment = &control->handle->segment;
+    if (atomic_load_explicit(&header->pending, memory_order_acquire) ==
+        atomic_load_explicit(&header->rules, memory_order_acquire)) {
+        limit_commit(segment, control->me); /* a predecessor died in it */
+    }
     apply_again(control);
     return SLOTSHARE_OK;
 }
@@ -160,6 +167,35 @@ void control_close(struct control *control) {
 
 /* ---- the segment as a whole ------------------------------------------------------------------ */
 
+static void wake_everybody(const struct segment *segment) {
+    queues_ring(segment->header);
+    for (uint32_t i = 1; i < segment->owner_count; i++) {
+        uint32_t waiting = atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed);
+        struct counter *counter = waiting == NONE ? NULL : counter_at(segment, waiting - 1);
+        if (counter) {
+            wait_wake_all(segment, counter);
+        }
+    }
+}
+
+int control_reload(struct control *control, const struct conf *conf, char *text, size_t text_size) {
+    struct error_text error = {.text = text, .size = text_size};
+    return reload_publish(&control->handle->segment, control->me, conf, &error);
+}
+
+struct ruleset control_pending(const struct control *control) {
+    return limit_pending(&control->handle->segment);
+}
+
+bool control_fits(struct control *control) {
+    return limit_fits(&control->handle->segment);
+}
+
+void control_commit(struct control *control) {
+    limit_commit(&control->handle->segment, control->me);
+    wake_everybody(&control->handle->segment); /* limits may have risen */
+}
+
 uint64_t control_now(void) {
     return clock_boot();
 }
@@ -175,17 +211,6 @@ uint64_t control_created(const struct control *control) {
 struct ruleset control_rules(const struct control *control) {
     uint64_t generation;
     return segment_rules(&control->handle->segment, &generation);
-}
-
-static void wake_everybody(const struct segment *segment) {
-    queues_ring(segment->header);
-    for (uint32_t i = 1; i < segment->owner_count; i++) {
-        uint32_t waiting = atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed);
-        struct counter *counter = waiting == NONE ? NULL : counter_at(segment, waiting - 1);
-        if (counter) {
-            wait_wake_all(segment, counter);
-        }
-    }
 }
 
 bool control_still_there(struct control *control) {

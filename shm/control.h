@@ -49,6 +49,27 @@ uint64_t control_created(const struct control *control);
 struct ruleset control_rules(const struct control *control);
 
 /**
+ * A newer configuration is to follow: write its rule set beside the one in force. When this returns
+ * every take keeps to the lower of both. Sizes in [node] and the names of the node and the segment
+ * stay as they were.
+ * @return SLOTSHARE_OK; SLOTSHARE_EBUSY: one is pending already; SLOTSHARE_ECONFIG: error says what
+ *         cannot be changed while workers run; SLOTSHARE_ESYSTEM.
+ */
+int control_reload(struct control *control, const struct conf *conf, char *error,
+                   size_t error_size);
+
+/** The pending rule set, valid like control_rules(); its size is 0 when there is none. */
+struct ruleset control_pending(const struct control *control);
+
+/** Since control_reload() every counter has been seen with no more in use than its home under the
+ * pending rule set. Scans the table. */
+bool control_fits(struct control *control);
+
+/** The pending rule set is in force; what it deals differently has its opening deal and no record.
+ * A bridge that died in here is continued by control_open(). */
+void control_commit(struct control *control);
+
+/**
  * False once the segment's file has been removed or replaced: the segment is closed for good then
  * (workers are refused with SLOTSHARE_EGONE) and the bridge must end.
  */

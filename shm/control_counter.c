@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control_private.h"
+#include "limit.h"
 #include "mutant.h"
 #include "resolve.h"
 #include "slot.h"
@@ -22,13 +23,17 @@ int control_counter_find(struct control *control, const char *name, uint32_t *in
         return result;
     }
     struct counter_setup setup;
-    result = resolve_setup(segment, &match, rules, &setup);
+    result = limit_setup(segment, &match, rules, &setup);
     if (result != SLOTSHARE_OK) {
         return result;
     }
     uint32_t generation;
-    return counter_insert(segment, control->me, match.counter, match.length, &setup, index,
-                          &generation);
+    result = counter_insert(segment, control->me, match.counter, match.length, &setup, index,
+                            &generation);
+    if (result == SLOTSHARE_OK) {
+        limit_settle(segment, *index);
+    }
+    return result;
 }
 
 int control_counter_look(struct control *control, const char *name, uint32_t *index) {
@@ -141,8 +146,10 @@ int32_t control_share_set(struct control *control, uint32_t index, int32_t share
     if (!counter || !view_live(counter) || share < 0 || share > CONF_LIMIT_MAX) {
         return SLOTSHARE_EINVAL;
     }
+    limit_settle(segment, index);
     uint64_t before = atomic_load_explicit(&counter->cap, memory_order_relaxed);
-    uint64_t after = cap_make((uint32_t)share, cap_reserve(before));
+    uint64_t after =
+        limit_under_pending(segment, index, cap_make((uint32_t)share, cap_reserve(before)));
     /* record before cap, so that a successor applies the share again; release, and then the touch:
      * slot.h, rule 7; the grant last, so that it is never claimed before it is true */
     atomic_store_explicit(&counter->record, 1, memory_order_relaxed);

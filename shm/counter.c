@@ -133,16 +133,10 @@ static void store_words(_Atomic uint32_t *to, const uint32_t *from, uint32_t cou
     }
 }
 
-static uint32_t cap_number(int32_t value) {
-    return value < 0 ? CAP_UNLIMITED : (uint32_t)value;
-}
-
 /* relaxed throughout: published by the compare-and-swap on the bucket (release) */
 static void fill(struct counter *counter, const struct words *name,
                  const struct counter_setup *setup) {
-    atomic_store_explicit(&counter->cap,
-                          cap_make(cap_number(setup->home), cap_number(setup->reserve)),
-                          memory_order_relaxed);
+    atomic_store_explicit(&counter->cap, CAP_UNSET, memory_order_relaxed);
     atomic_store_explicit(&counter->wait, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->yield, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->takes, 0, memory_order_relaxed);

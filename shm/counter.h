@@ -17,17 +17,22 @@
  * that nobody who chooses domain names can choose chains.
  *
  * A long name goes on in up to NAME_PARTS_MAX further entries.
+ *
+ * A new counter has the cap CAP_UNSET; limit_settle() gives it the right one.
  */
 #include "segment.h"
 
-/** What a new counter starts with. */
+/** What the rule sets say of a counter on this node. */
 struct counter_setup {
-    int32_t limit; /* -1: unlimited */
-    int32_t home;  /* share at the opening deal, -1: unlimited */
-    int32_t reserve;
-    uint32_t line;  /* of the limit in the config file */
-    uint64_t rules; /* rule set generation */
+    int32_t limit;   /* -1: unlimited */
+    int32_t home;    /* share at the opening deal; -1: unlimited */
+    int32_t reserve; /* -1: unlimited */
+    uint32_t line;   /* of the limit in the config file */
     enum slotshare_scope scope;
+    uint64_t rules;                  /* generation of the rule set in force */
+    uint64_t pending;                /* of the one that is to follow; 0: none */
+    bool changes;                    /* the one that is to follow deals it differently: then ... */
+    int32_t next_home, next_reserve; /* ... like this */
 };
 
 /**

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "handle.h"
+#include "limit.h"
 #include "resolve.h"
 #include "view.h"
 
@@ -19,8 +20,9 @@ static void from_counter(const struct segment *segment, const struct counter *co
 
 static void from_setup(const struct segment *segment, const struct counter_setup *setup,
                        struct slotshare_explanation *out) {
-    out->share = view_session(segment) ? setup->home : setup->reserve;
-    out->reserve = setup->reserve;
+    uint64_t cap = limit_cap(setup);
+    out->share = view_share(segment, cap);
+    out->reserve = view_reserve(cap);
 }
 
 static void say_reason(struct slotshare_explanation *out) {
@@ -70,7 +72,7 @@ int slotshare_explain(slotshare *handle, const struct slotshare_connection *conn
     uint64_t rules;
     int result = resolve_connection(segment, connection, &match, &rules);
     if (result == SLOTSHARE_OK) {
-        result = resolve_setup(segment, &match, rules, &setup);
+        result = limit_setup(segment, &match, rules, &setup);
     }
     if (result != SLOTSHARE_OK) {
         return result;

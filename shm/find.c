@@ -2,6 +2,7 @@
 /* From a connection to its counter, making it if it is new. */
 #include "grow.h"
 #include "handle.h"
+#include "limit.h"
 #include "resolve.h"
 #include "retire.h"
 #include "take.h"
@@ -18,7 +19,7 @@ static int insert(slotshare *handle, struct thread *self, const struct ruleset_m
                   slotshare_counter *counter) {
     const struct segment *segment = &handle->segment;
     struct counter_setup setup;
-    int result = resolve_setup(segment, match, counter->rules, &setup);
+    int result = limit_setup(segment, match, counter->rules, &setup);
     if (result != SLOTSHARE_OK) {
         return result;
     }
@@ -58,8 +59,11 @@ int slotshare_counter_find(slotshare *handle, const struct slotshare_connection 
     }
     result = counter_find(&handle->segment, match.counter, match.length, &counter->index,
                           &counter->generation);
-    if (result != SLOTSHARE_FULL) {
-        return result;
+    if (result == SLOTSHARE_FULL) {
+        result = insert(handle, self, &match, counter);
     }
-    return insert(handle, self, &match, counter);
+    if (result == SLOTSHARE_OK && limit_unsettled(&handle->segment, counter->index)) {
+        limit_settle(&handle->segment, counter->index);
+    }
+    return result;
 }

@@ -109,6 +109,10 @@ uint32_t reap_process(const struct segment *segment, uint32_t leader, bool dead)
 int fork_watch(slotshare *handle);
 void fork_unwatch(slotshare *handle);
 
+/** Load the config file of a single host. @return SLOTSHARE_OK; SLOTSHARE_ECONFIG: it has errors,
+ * or a [cluster] section. */
+int handle_config(const char *path, struct conf **conf, const struct error_text *error);
+
 /** Open and attach as this kind, for slotshare_open() and control_open(). conf: create the segment
  * from it if there is none; NULL: do not. */
 int handle_open(slotshare **out, const char *name, const char *directory, const struct conf *conf,

@@ -80,6 +80,10 @@ static inline uint32_t cap_reserve(uint64_t cap) {
     return (uint32_t)cap & 0xfffff;
 }
 
+/* A counter that is in the table, but whose limit its inserter has yet to look up once more: no
+ * take succeeds under this cap. See limit.h. */
+#define CAP_UNSET (UINT64_C(1) << 63)
+
 /* ---- an owner's announcement: {seq:32, slot:28, what:3, ack:1} ----------------------------- */
 
 enum announce_what {
@@ -250,7 +254,8 @@ struct header {
 
     /* Read on each take, written rarely. */
     alignas(CACHE_LINE) _Atomic uint64_t rules; /* generation; its lowest bit picks the rule set */
-    _Atomic uint64_t gate; /* the same while takes are admitted; 0 once the segment is closed */
+    _Atomic uint64_t pending; /* a rule set that is to follow: its generation; 0: none */
+    _Atomic uint64_t gate;    /* the same while takes are admitted; 0 once the segment is closed */
     _Atomic uint64_t session_end;  /* CLOCK_BOOTTIME, ms; 0: none; UINT64_MAX: no deadline */
     _Atomic uint32_t counters_now; /* entries that may be used; it only grows */
     _Atomic uint32_t closed;       /* the file was removed: admit nothing */

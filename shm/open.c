@@ -187,7 +187,7 @@ void slotshare_close(slotshare *handle) {
     free(handle);
 }
 
-static int load_config(const char *path, struct conf **conf, const struct error_text *error) {
+int handle_config(const char *path, struct conf **conf, const struct error_text *error) {
     struct conf_errors errors = {0};
     int result = SLOTSHARE_OK;
     if (conf_load(path, conf, &errors) != 0) {
@@ -199,10 +199,11 @@ static int load_config(const char *path, struct conf **conf, const struct error_
             used += length > 0 ? (size_t)length : 0;
         }
     } else if ((*conf)->clustered) {
-        error_set(error,
-                  "%s: has a [cluster] section: there the segment is created by slotshare-bridge. "
-                  "Start it, and open the segment without a config file",
-                  path);
+        error_set(
+            error,
+            "%s: has a [cluster] section: there slotshare-bridge creates the segment and loads "
+            "the file. Start it, and open the segment without a config file",
+            path);
         conf_free(*conf);
         *conf = NULL;
         result = SLOTSHARE_ECONFIG;
@@ -224,7 +225,7 @@ int slotshare_open(slotshare **out, const char *name, const struct slotshare_opt
     error_set(&error, "%s", "");
     struct conf *conf = NULL;
     if (options->config) {
-        int result = load_config(options->config, &conf, &error);
+        int result = handle_config(options->config, &conf, &error);
         if (result != SLOTSHARE_OK) {
             return result;
         }

@@ -33,28 +33,3 @@ int resolve_counter(const struct segment *segment, const char *name, struct rule
     }
     return SLOTSHARE_EDAMAGED;
 }
-
-int resolve_setup(const struct segment *segment, const struct ruleset_match *match, uint64_t rules,
-                  struct counter_setup *setup) {
-    *setup = (struct counter_setup){.limit = match->limit,
-                                    .home = match->limit,
-                                    .reserve = match->limit,
-                                    .line = match->line,
-                                    .rules = rules,
-                                    .scope = match->scope};
-    /* relaxed: set before the segment could be seen */
-    if (match->limit < 0 ||
-        !atomic_load_explicit(&segment->header->clustered, memory_order_relaxed)) {
-        return SLOTSHARE_OK;
-    }
-    uint64_t generation;
-    struct ruleset set = segment_rules(segment, &generation);
-    struct deal_members members;
-    uint64_t self;
-    if (ruleset_members(&set, &members, &self) != SLOTSHARE_OK) {
-        return SLOTSHARE_EDAMAGED;
-    }
-    setup->home = deal_home(&members, self, deal_hash(match->counter, match->length), match->limit);
-    setup->reserve = deal_reserve(&members, self, match->limit);
-    return SLOTSHARE_OK;
-}

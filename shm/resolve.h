@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef SLOTSHARE_SHM_RESOLVE_H
 #define SLOTSHARE_SHM_RESOLVE_H
-/** From a connection to its limit and its counter, by the rule set in the segment. */
+/** From a connection to its limit and its counter, by the rule set in force. */
 #include "../conf/ruleset.h"
 #include "counter.h"
 #include "segment.h"
@@ -14,10 +14,5 @@ int resolve_connection(const struct segment *segment, const struct slotshare_con
 /** The same for a counter's name (ruleset_counter()). */
 int resolve_counter(const struct segment *segment, const char *name, struct ruleset_match *match,
                     uint64_t *rules);
-
-/** What a counter of this match starts with on this node: the whole limit on a single host, its
- * part of the opening deal in a cluster. @return SLOTSHARE_OK, SLOTSHARE_EDAMAGED. */
-int resolve_setup(const struct segment *segment, const struct ruleset_match *match, uint64_t rules,
-                  struct counter_setup *setup);
 
 #endif

@@ -16,6 +16,13 @@
 /* relaxed loads throughout: each value by itself, for people */
 #define READ(place) atomic_load_explicit(&(place), memory_order_relaxed)
 
+/* Bounded on the reading side, too: a reload may overwrite the text while it is read. */
+static void copy_text(char *to, size_t size, const char *from) {
+    size_t length = strnlen(from, size - 1);
+    memcpy(to, from, length);
+    to[length] = '\0';
+}
+
 static uint64_t age(uint64_t now, uint64_t then) {
     return then != 0 && now > then ? now - then : 0;
 }
@@ -58,7 +65,7 @@ static bool probe_alive(int fd, uint32_t byte) {
 
 static void cluster_stat(const struct segment *segment, const struct ruleset *rules,
                          struct slotshare_segment_stat *out) {
-    (void)snprintf(out->node, sizeof out->node, "%s", ruleset_node(rules));
+    copy_text(out->node, sizeof out->node, ruleset_node(rules));
     int fd = probe_fd(segment);
     out->bridge_alive = fd >= 0 && lock_probe(fd, LOCK_BRIDGE, 1) == 1;
     if (fd >= 0) {
@@ -70,8 +77,8 @@ static void cluster_stat(const struct segment *segment, const struct ruleset *ru
     out->session_left_ms = end == UINT64_MAX || end == 0 ? 0 : (int64_t)end - (int64_t)now;
     int coordinator = READ(segment->header->coordinator);
     if (coordinator >= 0) {
-        (void)snprintf(out->coordinator, sizeof out->coordinator, "%s",
-                       ruleset_member_name(rules, (uint32_t)coordinator));
+        copy_text(out->coordinator, sizeof out->coordinator,
+                  ruleset_member_name(rules, (uint32_t)coordinator));
     }
 }
 
@@ -240,8 +247,8 @@ int slotshare_stat_members(slotshare *handle, slotshare_member_visitor visit, vo
     uint64_t now = clock_boot();
     for (uint32_t i = 0; i < count && i < CONF_MEMBERS_MAX; i++) {
         struct slotshare_member_stat member = {.heard_ms = -1};
-        (void)snprintf(member.name, sizeof member.name, "%s", ruleset_member_name(&rules, i));
-        (void)snprintf(member.url, sizeof member.url, "%s", ruleset_member_url(&rules, i));
+        copy_text(member.name, sizeof member.name, ruleset_member_name(&rules, i));
+        copy_text(member.url, sizeof member.url, ruleset_member_url(&rules, i));
         uint64_t heard = READ(segment->header->member_heard[i]);
         member.self = strcmp(member.name, ruleset_node(&rules)) == 0;
         member.coordinator = READ(segment->header->coordinator) == (int)i;

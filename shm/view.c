@@ -37,6 +37,7 @@ void view_source(const struct segment *segment, uint32_t line, char *out, size_t
     if (line) {
         uint64_t generation;
         struct ruleset rules = segment_rules(segment, &generation);
-        (void)snprintf(out, size, "%s:%u", ruleset_file(&rules), line);
+        /* a bounded copy: a reload may overwrite the text while it is read */
+        (void)snprintf(out, size, "%.200s:%u", ruleset_file(&rules), line);
     }
 }

@@ -171,6 +171,19 @@ SLOTSHARE_API int slotshare_release(slotshare *handle, slotshare_slot slot);
 SLOTSHARE_API int slotshare_keep_fd(slotshare *handle);
 
 /**
+ * Load a config file that has changed, on a single host (in a cluster the bridge does that). The
+ * whole set of limits changes at once; slots that are held stay counted and are given back as
+ * usual; a limit that was lowered below what is held admits nothing until the count is under it.
+ * Sizes in [node] take effect when the segment is created the next time.
+ *
+ * @param error  where a failure is described; NULL: nowhere
+ * @return SLOTSHARE_OK: every later take obeys the new limits; SLOTSHARE_ECONFIG: nothing has
+ *         changed; SLOTSHARE_EINVAL, SLOTSHARE_EREADONLY, SLOTSHARE_EOWNERS, SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_reload(slotshare *handle, const char *config, char *error,
+                                   size_t error_size);
+
+/**
  * Find the counter that a connection counts against, creating it if it is new.
  *
  * @return SLOTSHARE_OK: *counter is filled; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY,
