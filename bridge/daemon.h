@@ -25,8 +25,8 @@ enum daemon_end {
 /** Work until there is a reason to end. */
 enum daemon_end daemon_run(struct daemon *daemon);
 
-/** Let everything go; the segment stays. The process must end after it: TLS connections are left
- * to the kernel (see net_close()). */
+/** Let everything go; the segment stays. The process must end after it: the network is left to the
+ * kernel (see net_close()). */
 void daemon_close(struct daemon *daemon);
 
 #endif

@@ -249,8 +249,6 @@ void daemon_close(struct daemon *daemon) {
         control_doorbell_ring(daemon->control);
         (void)pthread_join(daemon->doorbell, NULL);
     }
-    if (daemon->net != NULL && !net_uses_tls(daemon->net))
-        net_close(daemon->net);
     for (uint32_t i = 0; i < daemon->conf->members; i++)
         wire_decoder_destroy(daemon->decoder[i]);
     wire_encoder_destroy(daemon->encoder);

@@ -166,6 +166,6 @@ int main(int argc, char **argv) {
         return EXIT_START;
     status = run(&arguments, conf);
     conf_free(conf);
-    /* Not exit(): with TLS the network library's threads still run, and need no farewell. */
+    /* Not exit(): the network library's threads still run, and need no farewell. */
     _exit(status);
 }

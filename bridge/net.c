@@ -282,10 +282,6 @@ bool net_connected(const struct net *net, uint32_t i) {
            atomic_load_explicit(&net->peer[i].pipe, memory_order_relaxed) != 0;
 }
 
-bool net_uses_tls(const struct net *net) {
-    return any_tls(net->conf);
-}
-
 uint16_t net_port(const struct net *net) {
     return net->port;
 }

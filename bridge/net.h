@@ -38,8 +38,8 @@ struct net;
 int net_open(struct net **out, const struct conf *conf, const struct log *log, char *error,
              size_t error_size);
 /**
- * Close everything. Not while messages come in by TLS: nng 1.5.2 may then wait for ever for a
- * receive that it has lost. A process that is to end had better just end.
+ * Close everything. Not while messages come in: nng 1.5.2 may then wait for ever for a receive that
+ * it has lost. A process that is to end had better just end.
  */
 void net_close(struct net *net);
 
@@ -67,9 +67,6 @@ void net_tend(struct net *net, uint64_t now_ms);
 
 /** Is there a connection to member i now? False for this node itself. */
 bool net_connected(const struct net *net, uint32_t i);
-
-/** Some of its connections are by TLS. */
-bool net_uses_tls(const struct net *net);
 
 /** A member could be reached again and again for most of a minute, but no connection to it came
  * about: the network library has lost it, and only a new process helps. */

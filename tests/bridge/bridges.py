@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Real bridges over loopback, each with a segment of its own, and the library through ctypes.
+"""Real bridges over loopback, each with a segment of its own, and processes that hold slots.
 
 Nothing here asserts how long something takes: every wait has a generous end, and fails the test
 when it comes.
 """
-import ctypes as C
 import os
 import re
 import shutil
@@ -16,45 +15,8 @@ import time
 
 BUILD = os.environ["SLOTSHARE_BUILD"]
 BRIDGE = os.path.join(BUILD, "bin", "slotshare-bridge")
+HOLDER = os.path.join(BUILD, "tests", "bridge_holder")
 PATIENCE = 60.0
-
-OK, FULL = 0, 1
-
-
-class Connection(C.Structure):
-    _fields_ = [("binding", C.c_char_p), ("domain", C.c_char_p), ("host", C.c_char_p)]
-
-
-class Slot(C.Structure):
-    _fields_ = [("record", C.c_uint64), ("tag", C.c_uint64)]
-
-
-class Options(C.Structure):
-    _fields_ = [("size", C.c_size_t), ("directory", C.c_char_p), ("config", C.c_char_p),
-                ("read_only", C.c_int), ("error", C.c_char_p), ("error_size", C.c_size_t)]
-
-
-class Explanation(C.Structure):
-    _fields_ = [("counter", C.c_char * 401), ("source", C.c_char * 256), ("reason", C.c_char * 256),
-                ("scope", C.c_int), ("limit", C.c_int), ("share", C.c_int), ("reserve", C.c_int),
-                ("in_use", C.c_int), ("cluster_in_use", C.c_int), ("clustered", C.c_int),
-                ("session", C.c_int), ("would_admit", C.c_int)]
-
-
-def load_library():
-    lib = C.CDLL(os.path.join(BUILD, "lib", "libslotshare.so"), use_errno=True)
-    handle = C.c_void_p
-    lib.slotshare_open.argtypes = [C.POINTER(handle), C.c_char_p, C.POINTER(Options)]
-    lib.slotshare_close.argtypes = [handle]
-    lib.slotshare_close.restype = None
-    lib.slotshare_acquire.argtypes = [handle, C.POINTER(Connection), C.POINTER(Slot)]
-    lib.slotshare_release.argtypes = [handle, Slot]
-    lib.slotshare_explain.argtypes = [handle, C.POINTER(Connection), C.POINTER(Explanation)]
-    lib.slotshare_strerror.restype = C.c_char_p
-    return lib
-
-
-LIB = load_library()
 
 
 def wait_for(what, condition):
@@ -76,51 +38,57 @@ def free_ports(count):
     return ports
 
 
+class Explanation:
+    def __init__(self, line):
+        (self.limit, self.share, self.reserve, self.in_use, self.cluster_in_use,
+         self.session) = (int(word) for word in line.split())
+
+
 class Worker:
-    """An owner of slots on one node; takes connections to one MX host."""
+    """A process that holds slots on one node, all for one MX host."""
 
     def __init__(self, node, host="mx.example.com"):
         self.node = node
-        self.handle = C.c_void_p()
-        self.slots = []
-        self.connection = Connection(b"bulk", b"example.com", host.encode())
-        error = C.create_string_buffer(1024)
-        options = Options(C.sizeof(Options), node.directory.encode(), None, 0,
-                          C.cast(error, C.c_char_p), 1024)
-        result = LIB.slotshare_open(C.byref(self.handle), node.segment.encode(),
-                                    C.byref(options))
-        if result != OK:
-            raise AssertionError(f"slotshare_open: {result} {error.value.decode()}")
+        self.held = 0
+        self.process = subprocess.Popen([HOLDER, node.directory, node.segment, host],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def take(self):
-        slot = Slot()
-        result = LIB.slotshare_acquire(self.handle, C.byref(self.connection), C.byref(slot))
-        if result == OK:
-            self.slots.append(slot)
-        elif result != FULL:
-            raise AssertionError(f"take: {LIB.slotshare_strerror(result).decode()}")
-        return result == OK
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, f"{self.node.name}: no answer to {command}"
+        return answer
 
-    def take_all(self, most=1000000):
-        while len(self.slots) < most and self.take():
-            pass
-        return len(self.slots)
+    def take(self, most=1):
+        """@return how many it got."""
+        before = self.held
+        self.held = int(self.ask(f"take {most}"))
+        return self.held - before
+
+    def take_all(self, most=4096):
+        """Take what there is, up to `most` in all. @return how many it holds then."""
+        if self.held < most:
+            self.take(most - self.held)
+        return self.held
 
     def give_back(self, keep=0):
-        while len(self.slots) > keep:
-            result = LIB.slotshare_release(self.handle, self.slots.pop())
-            assert result == OK, result
+        self.held = int(self.ask(f"give {keep}"))
 
     def explain(self):
-        out = Explanation()
-        assert LIB.slotshare_explain(self.handle, C.byref(self.connection), C.byref(out)) == OK
-        return out
+        return Explanation(self.ask("explain"))
+
+    def kill(self):
+        self.process.kill()
+        self.close()
 
     def close(self):
-        if self.handle:
-            LIB.slotshare_close(self.handle)
-            self.handle = C.c_void_p()
-            self.slots = []
+        if self.process.stdin.closed:
+            return
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(timeout=PATIENCE)
+        self.held = 0
 
 
 class Node:
@@ -227,7 +195,7 @@ class Cluster:
         return worker
 
     def held(self):
-        return sum(len(w.slots) for w in self.workers)
+        return sum(w.held for w in self.workers)
 
     def coordinator(self):
         """The node that all running bridges take for the coordinator, or None."""

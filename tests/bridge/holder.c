@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker that is told on standard input what to do, one command a line, and answers each with
+ * one line:
+ *     take N    take up to N more slots            -> how many are held then
+ *     give N    give back until N are held         -> how many are held then
+ *     explain   -> limit share reserve in_use cluster_in_use session
+ * Usage: holder DIRECTORY SEGMENT HOST
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <slotshare/slotshare.h>
+
+enum { SLOTS_MAX = 4096 };
+
+struct holder {
+    slotshare *handle;
+    struct slotshare_connection connection;
+    slotshare_slot slot[SLOTS_MAX];
+    long held;
+};
+
+static int broken(const char *what, int result) {
+    (void)fprintf(stderr, "holder: %s: %s\n", what, slotshare_strerror(result));
+    return 1;
+}
+
+static int take(struct holder *holder, long more) {
+    int result = SLOTSHARE_OK;
+    for (; more > 0 && holder->held < SLOTS_MAX && result == SLOTSHARE_OK; more--) {
+        result =
+            slotshare_acquire(holder->handle, &holder->connection, &holder->slot[holder->held]);
+        holder->held += result == SLOTSHARE_OK;
+    }
+    if (result < 0)
+        return broken("take", result);
+    (void)printf("%ld\n", holder->held);
+    return 0;
+}
+
+static int give(struct holder *holder, long keep) {
+    while (holder->held > keep) {
+        int result = slotshare_release(holder->handle, holder->slot[--holder->held]);
+        if (result != SLOTSHARE_OK)
+            return broken("give back", result);
+    }
+    (void)printf("%ld\n", holder->held);
+    return 0;
+}
+
+static int explain(struct holder *holder) {
+    struct slotshare_explanation out;
+    int result = slotshare_explain(holder->handle, &holder->connection, &out);
+    if (result != SLOTSHARE_OK)
+        return broken("explain", result);
+    (void)printf("%d %d %d %d %d %d\n", out.limit, out.share, out.reserve, out.in_use,
+                 out.cluster_in_use, out.session);
+    return 0;
+}
+
+static int obey(struct holder *holder, const char *command) {
+    long number = strtol(command + (command[0] != '\0' ? 4 : 0), NULL, 10);
+    switch (command[0]) {
+    case 't':
+        return take(holder, number);
+    case 'g':
+        return give(holder, number);
+    case 'e':
+        return explain(holder);
+    default:
+        (void)fprintf(stderr, "holder: what is '%s'?\n", command);
+        return 1;
+    }
+}
+
+int main(int argc, char **argv) {
+    static struct holder holder;
+    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
+    char error[1024] = "";
+    char command[64];
+    if (argc != 4)
+        return 2;
+    options.directory = argv[1];
+    options.error = error;
+    options.error_size = sizeof error;
+    holder.connection = (struct slotshare_connection){"bulk", "example.com", argv[3]};
+    if (slotshare_open(&holder.handle, argv[2], &options) != SLOTSHARE_OK) {
+        (void)fprintf(stderr, "holder: %s\n", error);
+        return 1;
+    }
+    int status = 0;
+    while (status == 0 && fgets(command, sizeof command, stdin) != NULL) {
+        status = obey(&holder, command);
+        (void)fflush(stdout);
+    }
+    slotshare_close(holder.handle);
+    return status;
+}
