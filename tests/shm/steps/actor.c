@@ -59,6 +59,7 @@ _Noreturn static void live(struct start *start) {
     if (!start->op->threaded) {
         (void)act(start);
     }
+    warm(start->world); /* the first thread uses the process's first record */
     pthread_t thread;
     if (pthread_create(&thread, NULL, act, start) != 0) {
         start->told->phase = PHASE_FAILED;

@@ -109,12 +109,12 @@ void mode_pair(struct world *world) {
     }
 }
 
-void mode_pair_insert(struct world *world) {
+void mode_insert(struct world *world) {
     static const char *const names[][2] = {
         {"insert", "insert"},   {"insert", "insert-beside"}, {"insert-long", "insert-long"},
         {"retire", "insert"},   {"insert", "retire"},        {"retire", "take-idle"},
         {"take-idle", "retire"}};
     for (unsigned k = 0; k < sizeof names / sizeof names[0]; k++) {
-        all_pairs(world, names[k][0], names[k][1], 3 * world->stride, 11 * world->stride);
+        all_pairs(world, names[k][0], names[k][1], world->stride, 3 * world->stride);
     }
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../../../shm/slot.h"
 #include "steps.h"
 
 /* Somebody who died at this place of its operation. */
@@ -53,27 +54,39 @@ static void reaper_point(struct world *world, const struct op *op, unsigned i, i
 
 typedef void (*reaping)(struct world *world, const struct op *op, unsigned i, int j, int turn);
 
-/* Every different place to die at, and for each every instruction of the reaper. */
-static void every_reaping(struct world *world, reaping point, unsigned stride) {
-    unsigned turn = 0;
+/* In slot.c, where it is decided what had happened, every instruction counts: elsewhere one may
+ * stand for its neighbours. That file's functions lie together in the program. */
+static bool in_recovery(const struct track *track, unsigned j) {
+    enum { BYTES = 2048 };
+    uintptr_t middle = (uintptr_t)slot_recover;
+    return track->address[j] >= middle - BYTES && track->address[j] < middle + BYTES;
+}
+
+/* Every different place to die at, and for each the reaper's way: nothing left out in slot.c for so
+ * many of the deaths. */
+static void every_reaping(struct world *world, reaping point, unsigned dense_deaths) {
+    unsigned turn = 0, place = 0;
     for (unsigned k = 0; k < DEATHS; k++) {
         const struct op *op = op_find(deaths[k]);
+        bool dense = k < dense_deaths;
         record_death(world, op);
         for (unsigned i = 0; i < world->victim_track.count && !fed_up(world); i++) {
-            if (!world->victim_track.differs[i] || (!world->full_form && turn++ % 3)) {
+            if (!world->victim_track.differs[i] || (k >= 2 && !world->full_form && place++ % 5)) {
                 continue;
             }
             point(world, op, i, -1, 0);
-            for (unsigned j = i % stride; j < world->helper_track.count && !fed_up(world);
-                 j += stride) {
-                point(world, op, i, (int)j, (int)turn++);
+            for (unsigned j = 0; j < world->helper_track.count && !fed_up(world); j++) {
+                if (j % world->stride == i % world->stride ||
+                    (dense && in_recovery(&world->helper_track, j))) {
+                    point(world, op, i, (int)j, (int)turn++);
+                }
             }
         }
     }
 }
 
 void mode_reaper(struct world *world) {
-    every_reaping(world, reaper_point, world->stride);
+    every_reaping(world, reaper_point, 0);
 }
 
 /* ---- reaper-twice ---------------------------------------------------------------------------- */
@@ -154,7 +167,7 @@ static void paused_point(struct world *world, const struct op *op, unsigned i, i
 }
 
 void mode_paused(struct world *world) {
-    every_reaping(world, paused_point, world->full_form ? 3 : world->stride);
+    every_reaping(world, paused_point, world->full_form ? DEATHS : 2);
 }
 
 /* ---- reuse ----------------------------------------------------------------------------------- */

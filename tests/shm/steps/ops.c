@@ -70,11 +70,14 @@ static void prepare_nothing(struct world *world, struct told *told) {
     (void)told;
 }
 
-/* Attached, with slot records at hand. */
-static void prepare_warm(struct world *world, struct told *told) {
+bool warm(struct world *world) {
     slotshare_slot slot;
-    if (slotshare_counter_acquire(world->handle, world->hot, &slot) != SLOTSHARE_OK ||
-        slotshare_release(world->handle, slot) != SLOTSHARE_OK) {
+    return slotshare_counter_acquire(world->handle, world->hot, &slot) == SLOTSHARE_OK &&
+           slotshare_release(world->handle, slot) == SLOTSHARE_OK;
+}
+
+static void prepare_warm(struct world *world, struct told *told) {
+    if (!warm(world)) {
         failed(told);
     }
 }
@@ -105,6 +108,14 @@ static void prepare_two(struct world *world, struct told *told) {
         failed(told);
     }
     told->held = 2;
+}
+
+/* Without a touch on the counters: the dead one's tag must stay where it is. */
+static void prepare_attached(struct world *world, struct told *told) {
+    struct thread *self;
+    if (handle_thread(world->handle, &self) != SLOTSHARE_OK) {
+        failed(told);
+    }
 }
 
 /* Whoever is refused next reaps, however short ago the last pass was. */
@@ -241,7 +252,7 @@ static const struct op ops[] = {
     {"attach", prepare_nothing, run_attach, false, NULL},
     {"open", prepare_nothing, run_open, false, NULL},
     {"close", prepare_two, run_close, false, NULL},
-    {"reap", prepare_warm, run_reap, false, NULL},
+    {"reap", prepare_attached, run_reap, false, NULL},
 };
 
 const struct op *op_find(const char *name) {

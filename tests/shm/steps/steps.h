@@ -122,6 +122,8 @@ void actor_kill(struct world *world, unsigned role);
 bool track_new(struct track *track);
 void track_free(struct track *track);
 /* ops.c */
+/** Take and give back once: attached, with slot records at hand. */
+bool warm(struct world *world);
 bool traffic(struct world *world); /* the controller takes and gives on the hot counter */
 bool controller_take(struct world *world, slotshare_counter counter, slotshare_slot *slot);
 void controller_give(struct world *world, slotshare_slot slot);
@@ -139,7 +141,7 @@ int mutants_run_all(void);
 struct mode {
     const char *name, *text;
     void (*run)(struct world *world);
-    unsigned short_stride; /* of the short form */
+    unsigned short_stride, full_stride;
 };
 extern const struct mode modes[];
 extern const unsigned mode_count;
@@ -150,7 +152,7 @@ void mode_live(struct world *world);
 void mode_share(struct world *world);
 void mode_double(struct world *world);
 void mode_pair(struct world *world);
-void mode_pair_insert(struct world *world);
+void mode_insert(struct world *world);
 void mode_reaper(struct world *world);
 void mode_reaper_twice(struct world *world);
 void mode_paused(struct world *world);
