@@ -38,7 +38,7 @@ const struct mode modes[] = {
     {"share", "the share is lowered while a take is under way", mode_share, 11, 1},
     {"double", "two threads give back the same slot", mode_double, 3, 1},
     {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 31, 5},
-    {"insert", "two insert or retire names at once; either or both die", mode_insert, 397, 13},
+    {"insert", "two insert or retire names at once; either or both die", mode_insert, 997, 13},
     {"reaper", "the reaper is killed at every instruction, too", mode_reaper, 131, 11},
     {"reaper-twice", "two reapers are killed, and others go on in between", mode_reaper_twice, 7,
      1},
