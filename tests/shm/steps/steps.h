@@ -60,7 +60,7 @@ struct world {
     slotshare_counter hot, full, heal, idle, idle_long;
     slotshare_slot base;
     uint32_t mine[COUNTERS]; /* what the controller holds of each counter */
-    void *clean;             /* the table between two points */
+    char *clean;             /* the table between two points */
     struct actor actor[ROLES];
     int probe;       /* of the lock file */
     bool exact_hint; /* nobody was stalled: the header's number of counters must be right, too */

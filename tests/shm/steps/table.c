@@ -17,6 +17,7 @@
 enum { SHOWN = 5, SHARE_HOT = 8 };
 
 static const char settings[] = "[node]\nname = a\nowners = 7\nslots = 64\ncounters = 64\n"
+                               "counters_max = 64\n"
                                "[cluster]\nname = steps\nreplicate = outbound_domains\n"
                                "member a = tcp://127.0.0.1:17946\n"
                                "member b = tcp://127.0.0.1:17947\n"
@@ -65,6 +66,50 @@ static bool find(struct world *world, const char *which, slotshare_counter *coun
     struct slotshare_connection connection = connection_of(which);
     return slotshare_counter_find(world->handle, &connection, counter) == SLOTSHARE_OK &&
            (share < 0 || control_share_set(world->control, counter->index, share, 1) >= 0);
+}
+
+/* All but the rule sets, which never change. */
+struct region {
+    char *start;
+    size_t bytes;
+};
+
+static struct region region(const struct world *world, unsigned which) {
+    struct header *header = world->segment->header;
+    char *base = (char *)header;
+    return which == 0
+               ? (struct region){base, header->rules_offset}
+               : (struct region){base + header->counters_offset, COUNTERS * sizeof(struct counter)};
+}
+
+static bool remember(struct world *world) {
+    struct region front = region(world, 0), back = region(world, 1);
+    world->clean = malloc(front.bytes + back.bytes);
+    if (!world->clean) {
+        return false;
+    }
+    memcpy(world->clean, front.start, front.bytes);
+    memcpy(world->clean + front.bytes, back.start, back.bytes);
+    return true;
+}
+
+void world_reset(struct world *world) {
+    struct region front = region(world, 0), back = region(world, 1);
+    memcpy(front.start, world->clean, front.bytes);
+    memcpy(back.start, world->clean + front.bytes, back.bytes);
+}
+
+uint64_t world_hash(const struct world *world) {
+    uint64_t hash = 0;
+    for (unsigned which = 0; which < 2; which++) {
+        struct region part = region(world, which);
+        const uint64_t *words = (const uint64_t *)(const void *)part.start;
+        for (size_t i = 0; i < part.bytes / sizeof *words; i++) {
+            hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+            hash ^= hash >> 29;
+        }
+    }
+    return hash;
 }
 
 static char neighbour[2][16];
@@ -141,13 +186,11 @@ bool world_open(struct world *world, const char **why) {
     if (world->probe < 0 || !fill_table(world)) {
         return false;
     }
-    world->clean = malloc(world->segment->header->rules_offset);
     *why = "memory";
-    if (!world->clean || !track_new(&world->victim_track) || !track_new(&world->helper_track) ||
+    if (!remember(world) || !track_new(&world->victim_track) || !track_new(&world->helper_track) ||
         !track_new(&world->third_track)) {
         return false;
     }
-    memcpy(world->clean, world->segment->header, world->segment->header->rules_offset);
     return find_neighbours(world);
 }
 
@@ -168,21 +211,6 @@ void world_close(struct world *world) {
         (void)unlink(path);
     }
     (void)rmdir(world->directory);
-}
-
-/* The rule sets never change; all the rest is as it was when the table had just been filled. */
-void world_reset(struct world *world) {
-    memcpy(world->segment->header, world->clean, world->segment->header->rules_offset);
-}
-
-uint64_t world_hash(const struct world *world) {
-    const uint64_t *words = (const uint64_t *)(const void *)world->segment->header;
-    uint64_t hash = 0;
-    for (uint64_t i = 0; i < world->segment->header->rules_offset / sizeof *words; i++) {
-        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
-    }
-    return hash;
 }
 
 void mistake(struct world *world, const char *format, ...) {
