@@ -66,6 +66,16 @@ static void drop_record(struct daemon *daemon, uint32_t key) {
         control_record_drop(daemon->control, index);
 }
 
+static void read_counter(struct daemon *daemon, uint32_t key) {
+    uint32_t index;
+    struct control_counter counter = {0};
+    /* A counter that this host never counts is not in use here. */
+    if (keys_index(daemon->keys, key, &index) &&
+        control_counter_read(daemon->control, index, &counter) != SLOTSHARE_OK)
+        return;
+    core_counter_update(daemon->core, daemon->now, key, counter.in_use, counter.wants);
+}
+
 static void warn_limit(struct daemon *daemon, uint64_t member, uint32_t key, int32_t limit) {
     uint64_t suppressed;
     if (!log_rate_ok(&daemon->warn_rate, daemon->now, 1000, &suppressed))
@@ -115,6 +125,9 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
         break;
     case CORE_DROP_RECORD:
         drop_record(daemon, action->share.key);
+        break;
+    case CORE_READ:
+        read_counter(daemon, action->share.key);
         break;
     case CORE_SCAN:
         daemon->scan_wanted = true;

@@ -105,7 +105,8 @@ void core_store_if_dirty(struct core *core) {
 }
 
 struct core_action *core_push(struct core *core, enum core_action_type type) {
-    if (type == CORE_SET_SHARE || type == CORE_DROP_RECORD || type == CORE_COMMIT) {
+    if (type == CORE_SET_SHARE || type == CORE_DROP_RECORD || type == CORE_COMMIT ||
+        type == CORE_READ) {
         return push_raw(core, type, 0); /* room was made for these: see core_create() */
     }
     uint32_t spare = 2 * core->keys + ACTIONS_SPARE / 2;
@@ -238,6 +239,7 @@ static void start(struct core *core, const struct core_options *options, uint64_
     core->own_number = core->memory.term;
     core->heartbeat_due = now + core_random(core, core->timers.heartbeat);
     core->coordinator_heard = now;
+    core->drain_due = CORE_NEVER;
     core->election_due = now + RETRY_MS + core_random(core, RETRY_MS);
     core->scan_ok = core->memory.session_end == 0; /* never above the reserve in this incarnation */
 
@@ -291,16 +293,29 @@ void core_run(struct core *core, uint64_t now) {
             break;
         }
     }
+    if (core->applying == 0) {
+        core->apply_due = 0;
+    } else if (core->apply_due == 0) {
+        core->apply_due = now + 2 * (uint64_t)core->timers.heartbeat;
+    }
     core_store_if_dirty(core);
 }
 
 void core_tick(struct core *core, uint64_t now) {
+    table_abandon(core, now);
+    table_read_draining(core, now);
     core_run(core, now);
 }
 
 uint64_t core_next_tick(const struct core *core) {
     uint64_t due = core->heartbeat_due;
 
+    if (core->apply_due != 0 && core->apply_due < due) {
+        due = core->apply_due;
+    }
+    if (core->drain_due < due) {
+        due = core->drain_due;
+    }
     if (core->election_due < due) {
         due = core->election_due;
     }

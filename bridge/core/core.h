@@ -13,7 +13,7 @@
  * - After every event, take all actions with core_next_action() and perform each before the next:
  *   their order matters (a vote is stored before it is sent).
  * - CORE_SET_SHARE: apply it in the segment, then feed core_share_applied() with the slots in use
- *   read after that. It is the one event that may be fed while actions are still waiting.
+ *   read after that. It and core_counter_update() may be fed while actions are still waiting.
  * - Every message is published to all members. A message that never arrives, arrives late, twice
  *   or in another order is normal. Own messages are ignored when they come back.
  * - Members are known by deal_hash() of their name, counters by a small key that the shell gives
@@ -175,6 +175,7 @@ enum core_action_type {
     CORE_STORE_MEMORY, /**< control_memory_store(memory) */
     CORE_SET_SHARE,    /**< control_share_set(key, share, grant), then core_share_applied() */
     CORE_DROP_RECORD,  /**< control_record_drop(key) */
+    CORE_READ,         /**< core_counter_update() for share.key, now */
     CORE_SCAN,         /**< core_scan_begin(), core_counter_update() for every counter with more
                             in use than its reserve, core_scan_done(); asked again until done */
     CORE_COMMIT,       /**< the pending configuration is the committed one now: store that */
@@ -195,7 +196,7 @@ struct core_action {
             uint32_t key;
             int32_t share;
             uint64_t grant;
-        } share; /**< SET_SHARE; DROP_RECORD: key alone */
+        } share; /**< SET_SHARE; DROP_RECORD and READ: key alone */
         struct {
             uint64_t epoch, digest;
         } commit;

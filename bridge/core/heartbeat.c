@@ -33,6 +33,9 @@ static void fill_records(struct core *core, uint64_t now, bool valid) {
             counter->in_use <= (valid ? counter->home : counter->reserve)) {
             continue;
         }
+        if (core->heartbeat.join == CORE_JOIN_NO && counter->unread && !counter->record) {
+            continue; /* at home, and nothing to say before it was read */
+        }
         if (valid && !counter->record && !counter->applying &&
             !MUTANT(core, MUTANT_NO_GRANT_FLOOR)) {
             /* What was reported stays comparable with later grants: a record at home, which the

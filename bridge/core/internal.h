@@ -15,6 +15,7 @@ enum {
     SENT_RING =
         512, /* heartbeats whose acknowledgement still counts: more than a session's worth */
     FULL_PASS_MS = 100,    /* the coordinator looks at every row this often */
+    DRAIN_READ_MS = 25,    /* what is above its share is read this often, to tell at once */
     RESEND_MS = 600,       /* a grant that was not confirmed is sent again */
     RETRY_MS = 200,        /* a candidate asks again after this to twice this */
     TRIES_IN_A_ROW = 8,    /* then a candidate pauses for longer than votes last */
@@ -87,6 +88,7 @@ struct counter {
     bool contended;      /* in the coordinator's set */
     bool named;          /* mark used while lists are compared */
     bool told_hungry;
+    bool unread;  /* contended, and what is in use and wanted here was not read yet */
     bool scanned; /* fed since the scan began */
     uint64_t hash;
     int32_t limit, pending_limit;
@@ -119,6 +121,7 @@ struct core {
 
     struct counter *counter; /* [keys] */
     uint32_t *watched, watched_count;
+    uint64_t drain_due; /* when to read those above their share again; CORE_NEVER: none are */
 
     /* member */
     struct core_term echo_term;
@@ -126,8 +129,9 @@ struct core {
     bool contended_known;
     struct sent sent[SENT_RING];
     uint64_t sequence, heartbeat_due, heartbeat_last;
-    uint32_t applying; /* counters with a share on its way */
-    bool admitting;    /* the session below starts when applying is 0 */
+    uint32_t applying;  /* counters with a share on its way */
+    uint64_t apply_due; /* when that has failed; 0: none is */
+    bool admitting;     /* the session below starts when applying is 0 */
     struct core_session admit_session;
     uint64_t admit_end, admit_floor;
     bool scan_asked, scan_ok;
@@ -214,6 +218,12 @@ uint64_t table_grant(const struct core *core, const struct counter *counter);
 /** Send CORE_SET_SHARE on its way. Not while one is. */
 void table_set_share(struct core *core, uint32_t key, int32_t share, uint64_t grant);
 void table_drop_record(struct core *core, uint32_t key);
+/** Ask for what is in use and wanted now. */
+void table_read(struct core *core, uint32_t key);
+/** Shares that were never applied: go on with the larger of old and new as what is held. */
+void table_abandon(struct core *core, uint64_t now);
+/** Ask so for all that drain, when it is time. */
+void table_read_draining(struct core *core, uint64_t now);
 
 /* ---- member.c ---- */
 

@@ -207,6 +207,13 @@ static void learn_contended(struct core *core, uint64_t now, const struct core_d
     for (uint32_t i = 0; i < deal->contended; i++) {
         uint32_t key = deal->contended_key[i];
         if (key < core->keys && core->counter[key].defined) {
+            if (!core->counter[key].contended) {
+                core->counter[key].unread = core->counter[key].watch == 0;
+                if (core->counter[key].unread) {
+                    table_read(core, key);
+                }
+                heartbeat_soon(core, now); /* to say what is wanted of it here */
+            }
             core->counter[key].named = true;
             core->counter[key].contended = true;
             table_watch(core, now, key);

@@ -102,6 +102,54 @@ void table_drop_record(struct core *core, uint32_t key) {
     counter->share = counter->home;
 }
 
+void table_read(struct core *core, uint32_t key) {
+    struct core_action *action = core_push(core, CORE_READ);
+
+    if (action != NULL) {
+        action->share.key = key;
+    }
+}
+
+void table_abandon(struct core *core, uint64_t now) {
+    if (core->apply_due == 0 || now < core->apply_due || !core_drained(core)) {
+        return;
+    }
+    for (uint32_t i = 0; i < core->watched_count; i++) {
+        struct counter *counter = &core->counter[core->watched[i]];
+        if (counter->applying) {
+            uint64_t grant = table_grant(core, counter);
+            int32_t share = counter->record ? counter->share : counter->home;
+            counter->share = share > counter->next_share ? share : counter->next_share;
+            counter->grant = grant;
+            counter->record = counter->stored = true;
+            counter->applying = false;
+        }
+    }
+    core->applying = 0;
+    core->apply_due = 0;
+    core->admitting = false; /* no session then: it will be asked for again */
+}
+
+/* Above its share: somebody waits for it to drain. */
+static void expect_drain(struct core *core, uint64_t now, const struct counter *counter) {
+    if (counter->in_use > table_cap(core, now, counter) && now + DRAIN_READ_MS < core->drain_due) {
+        core->drain_due = now + DRAIN_READ_MS;
+    }
+}
+
+void table_read_draining(struct core *core, uint64_t now) {
+    if (now < core->drain_due || !core_drained(core)) {
+        return;
+    }
+    core->drain_due = CORE_NEVER; /* until what is read says so again */
+    for (uint32_t i = 0; i < core->watched_count; i++) {
+        const struct counter *counter = &core->counter[core->watched[i]];
+        if (counter->in_use > table_cap(core, now, counter) && !counter->applying) {
+            table_read(core, core->watched[i]);
+        }
+    }
+}
+
 static struct counter *find(const struct core *core, uint32_t key) {
     return key < core->keys && core->counter[key].defined ? &core->counter[key] : NULL;
 }
@@ -165,9 +213,12 @@ void core_counter_update(struct core *core, uint64_t now, uint32_t key, int32_t 
     counter->scanned = core->scanning;
     table_watch(core, now, key);
     int32_t cap = table_cap(core, now, counter);
-    bool hungry = counter->wants > cap;
-    bool drained = counter->in_use <= cap && counter->told_in_use > cap;
-    if ((hungry && !counter->told_hungry) || (drained && counter->watch != 0)) {
+    bool hungry = counter->wants > cap && !counter->told_hungry;
+    bool drained = counter->in_use <= cap && counter->told_in_use > cap && counter->watch != 0;
+    bool read = counter->unread && counter->contended;
+    counter->unread = false;
+    expect_drain(core, now, counter);
+    if (hungry || drained || read) {
         heartbeat_soon(core, now);
         core_run(core, now);
     }
@@ -186,6 +237,7 @@ void core_share_applied(struct core *core, uint64_t now, uint32_t key, uint64_t 
     counter->share = counter->next_share;
     counter->grant = grant;
     counter->in_use = clamp(in_use);
+    expect_drain(core, now, counter);
     table_watch(core, now, key);
     if (core->admitting && core->applying == 0) {
         member_admitted(core, now);

@@ -402,16 +402,30 @@ static void late_join_begin(struct sim *sim, uint64_t seed) {
     at(sim, 17.5, HUNGRY_AB);
 }
 
+/* ---- an acknowledgement that took long ---- */
+
+static double late_ack_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if ((from != C && to != C) || seconds(sim) < 9) {
+        return 0;
+    }
+    if (seconds(sim) > 10) {
+        return -1;
+    }
+    return to == C && message->type == CORE_SEND_DEAL ? 5 : 0;
+}
+
+static void late_ack_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    sim->intercept = late_ack_intercept;
+    at(sim, 5, SHARE_C);
+    at(sim, sim_uniform(sim, 13, 14), HUNGRY_AB);
+}
+
 const struct sim_scenario sim_directed[] = {
-    {"boot-vote", 30, false, boot_vote_begin},
-    {"kept-vote", 30, false, kept_vote_begin},
-    {"stale-join", 30, false, stale_begin},
-    {"resume", 45, false, resume_begin},
-    {"commit-alone", 62, false, commit_alone_begin},
-    {"old-report", 40, false, old_report_begin},
-    {"commit-use", 30, false, commit_use_begin},
-    {"grant-again", 35, false, again_begin},
-    {"old-reading", 25, false, old_reading_begin},
-    {"late-join", 25, false, late_join_begin},
-    {NULL, 0, false, NULL},
+    {"boot-vote", 30, false, boot_vote_begin},       {"kept-vote", 30, false, kept_vote_begin},
+    {"stale-join", 30, false, stale_begin},          {"resume", 45, false, resume_begin},
+    {"commit-alone", 62, false, commit_alone_begin}, {"old-report", 40, false, old_report_begin},
+    {"commit-use", 30, false, commit_use_begin},     {"grant-again", 35, false, again_begin},
+    {"old-reading", 25, false, old_reading_begin},   {"late-join", 25, false, late_join_begin},
+    {"late-ack", 30, false, late_ack_begin},         {NULL, 0, false, NULL},
 };

@@ -26,14 +26,20 @@ static bool changes(const struct sim *sim, int key) {
            memcmp(a->deal.hash, b->deal.hash, sizeof a->deal.hash) != 0;
 }
 
+static int32_t limit_at(const struct sim *sim, int node, const struct sim_config *config, int key) {
+    int32_t own = sim->node[node].file_limit;
+    return own != 0 ? own : config->limit[key];
+}
+
 int32_t host_home(const struct sim *sim, int node, int config, int key) {
     const struct sim_config *c = &sim->config[config];
-    return deal_home(&c->deal, sim->node[node].hash, host_key_hash(key), c->limit[key]);
+    return deal_home(&c->deal, sim->node[node].hash, host_key_hash(key),
+                     limit_at(sim, node, c, key));
 }
 
 int32_t host_reserve(const struct sim *sim, int node, int config, int key) {
     const struct sim_config *c = &sim->config[config];
-    return deal_reserve(&c->deal, sim->node[node].hash, c->limit[key]);
+    return deal_reserve(&c->deal, sim->node[node].hash, limit_at(sim, node, c, key));
 }
 
 int32_t node_cap(const struct sim *sim, int node, int key) {
@@ -63,6 +69,7 @@ static void take(struct sim *sim, int node, int key) {
 
     n->in_use[key]++;
     sim->takes++;
+    n->takes++;
     sim->total[key]++;
     if (sim->total[key] > sim->peak[key]) {
         sim->peak[key] = sim->total[key];
@@ -156,9 +163,6 @@ void host_on_close(struct sim *sim, const struct sim_event *event) {
     int key = (int)event->b;
     if (end_connection(sim, event->node, key, event->a)) {
         host_fill_up(sim, event->node, key);
-        if (n->bridge && n->in_use[key] == node_cap(sim, event->node, key)) {
-            ring(sim, event->node); /* drained: the bridge polls for that */
-        }
     }
 }
 

@@ -25,7 +25,7 @@ static const struct mutant {
     {MUTANT_NO_PENDING, "a pending configuration holds nobody back", "nasty", 200},
     {MUTANT_NO_GRANT_FLOOR, "a forgotten record's grant counts again", "grant-again", 20},
     {MUTANT_NO_TERM_FENCE, "deal messages of older terms count", "churn", 200},
-    {MUTANT_ACK_FROM_RECEIPT, "a session runs from the acknowledgement's arrival", "churn", 100},
+    {MUTANT_ACK_FROM_RECEIPT, "a session runs from the acknowledgement's arrival", "late-ack", 20},
     {MUTANT_OLD_EPOCH_REPORT, "a report from before a commit counts after it", "old-report", 20},
     {MUTANT_RESUME, "a lapsed leadership is resumed", "resume", 20},
     {MUTANT_NO_ECHO, "a stale heartbeat counts", "stale-join", 20},

@@ -29,8 +29,10 @@ static void start_bridge(struct sim *sim, int node) {
         abort();
     }
     for (int key = 0; key < sim->keys; key++) {
-        core_counter_define(n->core, (uint32_t)key, host_key_hash(key),
-                            sim->config[n->config].limit[key], sim->config[n->loaded].limit[key]);
+        int32_t own = n->file_limit, now_limit = sim->config[n->config].limit[key];
+        int32_t next_limit = sim->config[n->loaded].limit[key];
+        core_counter_define(n->core, (uint32_t)key, host_key_hash(key), own != 0 ? own : now_limit,
+                            own != 0 ? own : next_limit);
         if (n->counter[key].record) {
             core_counter_restore(n->core, (uint32_t)key, n->counter[key].share,
                                  n->counter[key].grant, n->in_use[key], n->in_use[key]);

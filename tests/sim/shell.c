@@ -28,6 +28,13 @@ static void set_share(struct sim *sim, int node, const struct core_action *actio
                        n->in_use[key]);
 }
 
+static void read_counter(struct sim *sim, int node, int key) {
+    struct sim_node *n = &sim->node[node];
+    int32_t wants = n->demand[key] > n->in_use[key] ? n->demand[key] : n->in_use[key];
+
+    core_counter_update(n->core, sim_local(sim, node), (uint32_t)key, n->in_use[key], wants);
+}
+
 static void perform(struct sim *sim, int node, const struct core_action *action) {
     struct sim_node *n = &sim->node[node];
 
@@ -48,6 +55,9 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
         break;
     case CORE_DROP_RECORD:
         n->counter[action->share.key].record = false;
+        break;
+    case CORE_READ:
+        read_counter(sim, node, (int)action->share.key);
         break;
     case CORE_SCAN:
         sim_at(sim, sim_uniform(sim, .001, .02),

@@ -100,6 +100,8 @@ struct sim_node {
     int inboxed;
     sim_time rung;
     int32_t demand[SIM_KEYS];
+    int32_t file_limit; /* what its own file says of every counter; 0: as configured */
+    uint64_t takes;
 };
 
 /** What the network does. Chances 0 to 1. */
@@ -112,6 +114,7 @@ typedef void (*sim_story)(struct sim *sim, uint64_t a, uint64_t b);
 
 struct sim {
     uint64_t random;
+    uint64_t witnesses; /* a mask, to be set before sim_start() */
     sim_time now;
     uint64_t orders;
     struct sim_event *heap;
@@ -170,8 +173,6 @@ void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int
 void sim_end(struct sim *sim);
 /** A second configuration. mask: its members. Nodes load it by EVENT_LOAD. */
 void sim_second_config(struct sim *sim, uint64_t mask, const int32_t *limits);
-void sim_member_config(struct sim_config *config, uint64_t epoch, uint64_t mask,
-                       uint32_t reserve_percent);
 bool sim_is_member(const struct sim_config *config, uint64_t hash);
 /** Heal everything, let all be hungry, and see whether every limit is used and all have sessions.
  */

@@ -48,17 +48,22 @@ static uint64_t name_hash(int node) {
     return deal_hash(name, (size_t)length);
 }
 
-void sim_member_config(struct sim_config *config, uint64_t epoch, uint64_t mask,
-                       uint32_t reserve_percent) {
+static void fill_config(const struct sim *sim, struct sim_config *config, uint64_t epoch,
+                        uint64_t mask, uint32_t reserve_percent) {
     config->membership.epoch = epoch;
     config->membership.digest = epoch * 1000 + 7;
     config->membership.reserve_percent = reserve_percent;
     config->deal.reserve_percent = reserve_percent;
     for (int i = 0; i < SIM_NODES; i++) {
-        if ((mask >> i & 1) != 0) {
-            uint64_t hash = name_hash(i);
-            config->membership.member[config->membership.members++].hash = hash;
-            config->deal.hash[config->deal.count++] = hash;
+        if ((mask >> i & 1) == 0) {
+            continue;
+        }
+        bool witness = (sim->witnesses >> i & 1) != 0;
+        struct core_member *member = &config->membership.member[config->membership.members++];
+        member->hash = name_hash(i);
+        member->witness = witness;
+        if (!witness) {
+            config->deal.hash[config->deal.count++] = member->hash;
         }
     }
 }
@@ -82,8 +87,8 @@ void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int
     sim->hold_s = 2;
     sim->tail = 0.04;
     sim->slow_action = 0.05;
-    sim_member_config(&sim->config[0], 1, n == 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1,
-                      reserve_percent);
+    fill_config(sim, &sim->config[0], 1, n == 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1,
+                reserve_percent);
     memcpy(sim->config[0].limit, limits, (size_t)keys * sizeof *limits);
     for (int i = 0; i < n; i++) {
         node_create(sim, i, 0);
@@ -92,7 +97,7 @@ void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int
 
 void sim_second_config(struct sim *sim, uint64_t mask, const int32_t *limits) {
     sim->configs = 2;
-    sim_member_config(&sim->config[1], 2, mask, sim->config[0].membership.reserve_percent);
+    fill_config(sim, &sim->config[1], 2, mask, sim->config[0].membership.reserve_percent);
     memcpy(sim->config[1].limit, limits, (size_t)sim->keys * sizeof *limits);
 }
 
