@@ -4,7 +4,6 @@
 Nothing here asserts how long something takes: every wait has a generous end, and fails the test
 when it comes.
 """
-import json
 import os
 import re
 import shutil
@@ -124,13 +123,6 @@ class Node:
 
     def says(self, text):
         return text in self.log()
-
-    def contended(self):
-        """The coordinator moves shares of some counter, and this node knows."""
-        out = subprocess.run([os.path.join(BUILD, "bin", "shmstat"), "--json", "--name",
-                              self.segment, "--directory", self.directory],
-                             check=True, capture_output=True, text=True, timeout=60).stdout
-        return any(counter["contended"] for counter in json.loads(out)["counters"])
 
     def kill(self, number=signal.SIGKILL):
         """End the bridge. @return its exit status."""

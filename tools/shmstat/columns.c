@@ -79,7 +79,7 @@ static const struct view_column member_columns[] = {
     {"role", "ROLE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(role),
      "coordinator: it moves the shares, as last heard; or empty"},
     {"heard_ms", "HEARD", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_MEMBER(stat.heard_ms),
-     "since it was last heard; -1: never"},
+     "since it was last heard; -1: never, or this node"},
     {"url", "URL", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(stat.url), "where it listens"},
 };
 
