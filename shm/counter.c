@@ -100,7 +100,11 @@ static int walk(const struct segment *segment, const struct words *name, uint64_
             if (atomic_load_explicit(bucket, memory_order_acquire) != *head) {
                 return SLOTSHARE_ESTALE;
             }
-            entry_publish(counter, generation);
+            if (segment->read_only) {
+                *generation += 1; /* as it will be; whoever may write says so */
+            } else {
+                entry_publish(counter, generation);
+            }
             return SLOTSHARE_OK;
         }
         next = atomic_load_explicit(&counter->next, memory_order_acquire);
