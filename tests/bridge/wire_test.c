@@ -235,10 +235,8 @@ static void too_large(void **state) {
     enum { COUNT = 20000 };
     struct core_record *record = calloc(COUNT, sizeof *record);
     assert_non_null(record);
-    char name[SLOTSHARE_COUNTER_MAX + 1] = "binding:";
-    memset(name + 8, 'b', 128);
-    memcpy(name + 136, ",domain:", 8);
-    memset(name + 144, 'd', 250);
+    char name[SLOTSHARE_COUNTER_MAX + 1];
+    (void)snprintf(name, sizeof name, "binding:%0128d,domain:%0250d", 0, 0);
     record[0].key = names_add(&f->ours, name);
     assert_true(wire_counter_name_ok(name));
     message.heartbeat.records = COUNT;
