@@ -219,15 +219,16 @@ int slotshare_stat_slots(slotshare *handle, slotshare_slot_visitor visit, void *
         }
         uint32_t owner = slot_owner(word);
         uint32_t counter = READ(slot->counter);
-        if (owner >= segment->owner_count || counter >= counter_count(segment) ||
-            leader_of(segment, owner) >= segment->owner_count) {
+        /* Read once: what is checked is what is used, whoever writes meanwhile. */
+        uint32_t leader = owner < segment->owner_count ? leader_of(segment, owner) : owner;
+        if (leader >= segment->owner_count || counter >= counter_count(segment)) {
             result = SLOTSHARE_EDAMAGED;
             continue;
         }
         struct slotshare_slot_stat stat = {.counter = counter,
-                                           .owner = leader_of(segment, owner),
+                                           .owner = leader,
+                                           .pid = (int32_t)READ(segment->owners[leader].pid),
                                            .age_ms = age(now, READ(slot->since))};
-        stat.pid = (int32_t)READ(segment->owners[stat.owner].pid);
         if (visit(&stat, arg)) {
             break;
         }
