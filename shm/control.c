@@ -56,15 +56,15 @@ static int replace(struct control *control, const struct conf *conf, const char 
                    const char *directory, const struct error_text *error) {
     const struct segment *old = &control->handle->segment;
     bool busy = false;
-    int fd = lock_file_open(old->lock_path, false);
+    int fd = segment_lock_open(old);
     for (uint32_t i = 1; fd >= 0 && i < old->owner_count; i++) {
         busy = busy || (i != control->handle->leader && lock_probe(fd, LOCK_OWNERS + i, 1) != 0);
     }
     if (fd < 0 || busy) {
         error_set(error,
                   "%s: was created from another configuration (%s has changed), and processes use "
-                  "it. End them (fuser %s names them) and start the bridge again",
-                  old->path, conf->file, old->lock_path);
+                  "it. End them (shmstat names them) and start the bridge again",
+                  old->path, conf->file);
         if (fd >= 0) {
             close(fd);
         }
@@ -140,8 +140,13 @@ int control_open(struct control **out, const struct conf *conf, const char *name
     if (result == SLOTSHARE_OK) {
         result = handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, &error);
     }
-    if (result == SLOTSHARE_OK && !same_rules(&control->handle->segment, conf)) {
+    int same = result == SLOTSHARE_OK ? same_rules(&control->handle->segment, conf) : 1;
+    if (same == 0) {
         result = replace(control, conf, name, directory, &error);
+    } else if (same < 0) {
+        error_set(&error, "%s: no memory to compile the limits", conf->file);
+        errno = ENOMEM;
+        result = SLOTSHARE_ESYSTEM;
     }
     if (result == SLOTSHARE_OK) {
         result = start(control, &error);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lock.h"
@@ -51,7 +52,7 @@ static int fill_header(struct header *header, const struct segment *segment,
     return 0;
 }
 
-static int write_file(int fd, const struct segment *segment, const struct parts *parts,
+static int write_file(int fd, int lock_fd, const struct segment *segment, const struct parts *parts,
                       const struct conf *conf, const void *rules, size_t rules_size) {
     /* posix_fallocate: a full disk is an error here and not a SIGBUS in some worker later. */
     uint32_t counters = parts_counters(conf->counters);
@@ -66,7 +67,10 @@ static int write_file(int fd, const struct segment *segment, const struct parts 
         return -1;
     }
     struct header *header = (struct header *)(void *)base;
-    int result = fill_header(header, segment, parts, conf);
+    int result = lock_identity(lock_fd, true, &header->lock_identity);
+    if (result == 0) {
+        result = fill_header(header, segment, parts, conf);
+    }
     atomic_init(&header->rules_used[1], (uint32_t)rules_size);
     atomic_init(&header->counters_now, counters);
     memcpy(base + parts->rules_offset + parts->rules_bytes, rules, rules_size); /* set 1 */
@@ -90,7 +94,7 @@ static int create_error(const char *what, const char *path, const struct error_t
     return SLOTSHARE_ESYSTEM;
 }
 
-static int build(struct segment *segment, const struct conf *conf, const void *rules,
+static int build(struct segment *segment, const struct conf *conf, int lock_fd, const void *rules,
                  size_t rules_size, const struct error_text *error) {
     char building[sizeof segment->path + 8];
     (void)snprintf(building, sizeof building, "%s.new", segment->path);
@@ -101,9 +105,10 @@ static int build(struct segment *segment, const struct conf *conf, const void *r
     if (fd < 0) {
         return create_error("create the segment", building, error);
     }
+    (void)fchmod(fd, 0660); /* the group must write, whatever the umask of the first one */
     struct parts parts;
     parts_plan(&parts, conf->owners, conf->slots, conf->counters_max, rules_size);
-    int result = write_file(fd, segment, &parts, conf, rules, rules_size);
+    int result = write_file(fd, lock_fd, segment, &parts, conf, rules, rules_size);
     int why = errno;
     close(fd);
     errno = why;
@@ -135,10 +140,11 @@ int segment_create(struct segment *segment, const struct conf *conf, int lock_fd
      * books, and a second table beside theirs would double every limit. */
     int alive = lock_probe(lock_fd, LOCK_OWNERS, CONF_OWNERS_MAX + 1);
     if (alive != 0) {
-        error_set(error,
-                  "%s: the segment was removed while processes use it. End these processes (fuser "
-                  "%s names them), then try again",
-                  segment->path, segment->lock_path);
+        error_set(
+            error,
+            "%s: the segment was removed while processes use it. End these processes (grep -l "
+            "%s.seg /proc/[0-9]*/maps names them), then try again",
+            segment->path, segment->name);
         return alive > 0 ? SLOTSHARE_EBUSY : SLOTSHARE_ESYSTEM;
     }
     void *rules = NULL;
@@ -148,7 +154,7 @@ int segment_create(struct segment *segment, const struct conf *conf, int lock_fd
         errno = ENOMEM;
         return SLOTSHARE_ESYSTEM;
     }
-    result = build(segment, conf, rules, rules_size, error);
+    result = build(segment, conf, lock_fd, rules, rules_size, error);
     free(rules);
     return result == SLOTSHARE_OK ? segment_map(segment, false, error) : result;
 }

@@ -37,7 +37,7 @@ bool grow_counters(slotshare *handle) {
     bool grown = false;
     /* The same lock as for retiring: the number of entries must not change under a sweep. Waiting
      * for it is right here, because whoever has it is making room. */
-    int fd = lock_file_open(segment->lock_path, false);
+    int fd = segment_lock_open(segment);
     if (fd >= 0 && lock_wait(fd, LOCK_RETIRE) == 0) {
         uint32_t now = counter_count(segment);
         uint32_t next = now > segment->counter_max / 2 ? segment->counter_max : 2 * now;

@@ -247,8 +247,9 @@ struct header {
     uint32_t owners, chunks, slots, buckets, rules_bytes; /* numbers; bytes of one set */
     uint32_t counters;                                    /* the most that there can be */
     uint64_t incarnation;
-    uint64_t created;    /* CLOCK_BOOTTIME, ms */
-    uint8_t boot_id[16]; /* of the kernel: another one means that every owner is dead */
+    uint64_t lock_identity; /* of the lock file that says who is alive */
+    uint64_t created;       /* CLOCK_BOOTTIME, ms */
+    uint8_t boot_id[16];    /* of the kernel: another one means that every owner is dead */
     char name[SLOTSHARE_NAME_MAX + 8];
     uint8_t secret[SECRET_BYTES];
 

@@ -4,12 +4,36 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int lock_file_open(const char *path, bool create) {
     /* Not readable for the world: whoever may read may take a read lock, and so block reaping. */
-    return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0660);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT && create) {
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT, 0660);
+        if (fd >= 0) {
+            (void)fchmod(fd, 0660); /* the group must write, whatever the umask of the first one */
+        }
+    }
+    return fd;
+}
+
+int lock_identity(int fd, bool make, uint64_t *out) {
+    ssize_t got = pread(fd, out, sizeof *out, 0);
+    if (got == (ssize_t)sizeof *out) {
+        return 0;
+    }
+    if (got >= 0 && !make) {
+        errno = ENODATA;
+        return -1;
+    }
+    if (got < 0 || getrandom(out, sizeof *out, 0) != (ssize_t)sizeof *out) {
+        return -1;
+    }
+    return pwrite(fd, out, sizeof *out, 0) == (ssize_t)sizeof *out ? 0 : -1;
 }
 
 static int lock_call(int fd, int command, short type, uint32_t first, uint32_t count,

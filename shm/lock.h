@@ -30,6 +30,14 @@ enum {
 /** Open the lock file, creating it if `create`. @return a descriptor, or -1 and errno. */
 int lock_file_open(const char *path, bool create);
 
+/**
+ * A random number in the lock file that tells it from another one of the same name: with another
+ * lock file every living owner would look dead.
+ * @param make  write one if there is none (the holder of LOCK_CREATE)
+ * @return 0; -1 and errno (ENODATA: there is none).
+ */
+int lock_identity(int fd, bool make, uint64_t *out);
+
 /** Does the kernel know open-file-description locks on this file? @return false and errno. */
 bool lock_supported(int fd);
 

@@ -120,6 +120,12 @@ static int attach_now(slotshare *handle, const struct error_text *error) {
     if (result == SLOTSHARE_EOWNERS) {
         error_set(error, "%s: all %u owner records are in use; raise owners in [node]",
                   handle->segment.path, handle->segment.owner_count - 1);
+    } else if (result == SLOTSHARE_EGONE) {
+        error_set(error,
+                  "%s: was removed or replaced: nobody can tell any more which processes of this "
+                  "segment live. End them (grep -l %s.seg /proc/[0-9]*/maps names them) and remove "
+                  "%s",
+                  handle->segment.lock_path, handle->segment.name, handle->segment.path);
     } else if (result == SLOTSHARE_ESYSTEM) {
         return lock_error(&handle->segment, "attach", error);
     }

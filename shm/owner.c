@@ -87,9 +87,9 @@ int handle_attach(slotshare *handle) {
     if (handle->leader) {
         return SLOTSHARE_OK;
     }
-    int fd = lock_file_open(handle->segment.lock_path, true);
+    int fd = segment_lock_open(&handle->segment);
     if (fd < 0) {
-        return SLOTSHARE_ESYSTEM;
+        return errno == ESTALE ? SLOTSHARE_EGONE : SLOTSHARE_ESYSTEM;
     }
     int result = find_record(handle, fd);
     if (result != SLOTSHARE_OK) {

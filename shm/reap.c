@@ -120,7 +120,7 @@ COLD uint32_t handle_reap(slotshare *handle, uint64_t min_ms) {
         return 0;
     }
     /* A fresh description: locks of one description do not see each other. */
-    int fd = lock_file_open(handle->segment.lock_path, false);
+    int fd = segment_lock_open(&handle->segment);
     uint32_t given = 0;
     for (uint32_t i = 1; fd >= 0 && i < handle->segment.owner_count; i++) {
         if (i != handle->leader) {

@@ -65,7 +65,7 @@ int reload_publish(const struct segment *segment, uint32_t me, const struct conf
 /* One at a time, by the lock under which segments are created. The mutex is held. */
 static int reload_locked(slotshare *handle, uint32_t me, const struct conf *conf,
                          const struct error_text *error) {
-    int fd = lock_file_open(handle->segment.lock_path, false);
+    int fd = segment_lock_open(&handle->segment);
     if (fd < 0 || lock_wait(fd, LOCK_CREATE) != 0) {
         int why = errno;
         error_set(error, "%s: cannot lock: %s", handle->segment.lock_path, strerror(why));

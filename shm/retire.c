@@ -92,7 +92,7 @@ uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {
         return 0;
     }
     uint32_t retired = 0;
-    int fd = lock_file_open(segment->lock_path, false);
+    int fd = segment_lock_open(segment);
     if (fd >= 0 && lock_take(fd, LOCK_RETIRE) == 0) {
         resume(segment);
         uint32_t count = counter_count(segment);

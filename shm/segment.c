@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lock.h"
 #include "parts.h"
 
 void error_set(const struct error_text *error, const char *format, ...) {
@@ -147,6 +148,14 @@ static int check_and_point(struct segment *segment, const struct error_text *err
     }
     if (result == SLOTSHARE_OK) {
         set_pointers(segment, &parts);
+        uint32_t now = atomic_load_explicit(&segment->header->counters_now, memory_order_relaxed);
+        if (now == 0 || now > segment->counter_max || now % 64 != 0) {
+            error_set(error,
+                      "%s: damaged: the size of its counter table makes no sense. Stop the "
+                      "programs that use it and remove the file",
+                      segment->path);
+            result = SLOTSHARE_EDAMAGED;
+        }
     }
     return result;
 }
@@ -199,6 +208,21 @@ void segment_unmap(struct segment *segment) {
         munmap(segment->header, segment->size);
     }
     segment->header = NULL;
+}
+
+int segment_lock_open(const struct segment *segment) {
+    int fd = lock_file_open(segment->lock_path, false);
+    uint64_t identity;
+    if (fd < 0) {
+        errno = errno == ENOENT ? ESTALE : errno;
+        return -1;
+    }
+    if (lock_identity(fd, false, &identity) != 0 || identity != segment->header->lock_identity) {
+        close(fd);
+        errno = ESTALE;
+        return -1;
+    }
+    return fd;
 }
 
 void segment_close_gate(const struct segment *segment) {

@@ -63,6 +63,13 @@ bool segment_from_other_boot(const struct segment *segment);
 /** The file at the path is still the one that is mapped. */
 bool segment_still_there(const struct segment *segment);
 
+/**
+ * Open the lock file of this very segment.
+ * @return a descriptor, or -1 and errno: ESTALE when the lock file is gone or another one lies
+ *         there, so that it says nothing about who is alive.
+ */
+int segment_lock_open(const struct segment *segment);
+
 /** Admit nothing any more: the file is gone, or will be. */
 void segment_close_gate(const struct segment *segment);
 

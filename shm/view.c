@@ -2,6 +2,7 @@
 #include "view.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "../conf/ruleset.h"
 
@@ -37,7 +38,13 @@ void view_source(const struct segment *segment, uint32_t line, char *out, size_t
     if (line) {
         uint64_t generation;
         struct ruleset rules = segment_rules(segment, &generation);
-        /* a bounded copy: a reload may overwrite the text while it is read */
-        (void)snprintf(out, size, "%.200s:%u", ruleset_file(&rules), line);
+        /* Bounded: a reload may overwrite the text while it is read. Of a long path the end says
+         * more than the beginning. */
+        enum { SHOWN = 200 };
+        const char *file = ruleset_file(&rules);
+        size_t length = strnlen(file, 4096);
+        const char *cut = length > SHOWN ? "..." : "";
+        (void)snprintf(out, size, "%s%.*s:%u", cut, SHOWN,
+                       length > SHOWN ? file + length - SHOWN : file, line);
     }
 }

@@ -202,6 +202,28 @@ static void what_a_killed_creator_left_is_no_obstacle(void **state) {
     assert_int_equal(access(half, F_OK), -1);
 }
 
+/* Another lock file of the same name: every owner would look dead, and its slots come back while
+ * its connections are open. */
+static void lock_file_replaced(void **state) {
+    struct place *place = *state;
+    slotshare *handle = place_open(place);
+    slotshare *other;
+    const struct slotshare_connection one = to_host("one");
+    slotshare_slot slot;
+    assert_int_equal(slotshare_acquire(handle, &one, &slot), SLOTSHARE_OK);
+    assert_int_equal(unlink(place->lock), 0);
+    for (int again = 0; again < 2; again++) { /* gone, and then a foreign one */
+        assert_int_equal(place_try(place, &other, true, false), SLOTSHARE_EGONE);
+        assert_says(place, place->lock);
+        file_write(place->lock, "foreign!", 8);
+    }
+    slotshare *watch = place_watch(place);
+    assert_int_equal(segment_of(watch).slots_used, 1); /* nobody reaped the living */
+    slotshare_close(watch);
+    assert_int_equal(slotshare_release(handle, slot), SLOTSHARE_OK);
+    slotshare_close(handle);
+}
+
 static void removed_while_it_is_used(void **state) {
     struct place *place = *state;
     slotshare *handle = place_open(place);
@@ -210,7 +232,7 @@ static void removed_while_it_is_used(void **state) {
     assert_int_equal(unlink(place->segment), 0);
     assert_int_equal(place_try(place, &other, false, false), SLOTSHARE_ENOSEGMENT);
     assert_int_equal(place_try(place, &other, true, false), SLOTSHARE_EBUSY);
-    assert_says(place, place->lock);
+    assert_says(place, "grep -l slotshare.seg /proc/");
     assert_says(place, "End these processes");
     assert_int_equal(access(place->segment, F_OK), -1);
     assert_int_equal(slotshare_stat_segment(handle, &stat), SLOTSHARE_EGONE);
@@ -293,6 +315,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(creators_at_once_make_one_segment, setup, place_teardown),
         cmocka_unit_test_setup_teardown(what_a_killed_creator_left_is_no_obstacle, setup,
                                         place_teardown),
+        cmocka_unit_test_setup_teardown(lock_file_replaced, setup, place_teardown),
         cmocka_unit_test_setup_teardown(removed_while_it_is_used, setup, place_teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_an_error_now, setup, place_teardown),
         cmocka_unit_test_setup_teardown(read_only_looks_and_does_not_touch, setup, place_teardown),

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """slotshare itself: its commands, its help, check."""
+import json
 import os
 import re
 import unittest
 
-from support import LIMIT, OS_ERROR, SLOTSHARE, USAGE, Case
+from support import (BAD_CONFIG, CONFIG, HOST, LIMIT, LIMIT_LINE, OS_ERROR, SLOTSHARE, UNAVAILABLE,
+                     USAGE, Case)
 
-COMMANDS = ("check", "explain", "run", "version", "help")
+COMMANDS = ("check", "explain", "run", "reload", "version", "help")
 
 
 class Usage(Case):
@@ -20,7 +22,7 @@ class Usage(Case):
         status, out, errors = self.call(SLOTSHARE, "frobnicate")
         self.assertEqual((status, out), (USAGE, ""))
         self.assertEqual(errors, "slotshare: no such command: frobnicate; there are check, explain,"
-                                 " run, version, help; see 'slotshare --help'\n")
+                                 " run, reload, version, help; see 'slotshare --help'\n")
 
     def test_help_of_everything(self):
         for words in (["--help"], ["-h"], ["help"]):
@@ -40,7 +42,7 @@ class Usage(Case):
             self.assertLessEqual(max(map(len, out.splitlines())), 100)
 
     def test_every_option_in_the_help_is_taken_and_no_other(self):
-        for name in ("check", "explain", "run"):
+        for name in ("check", "explain", "run", "reload"):
             out = self.call(SLOTSHARE, name, "--help")[1]
             for option in re.findall(r"^  (?:-\w,|   ) --([\w-]+) \w+ ", out, re.M):
                 if option != "help":
@@ -121,6 +123,33 @@ class Check(Case):
     def test_nothing_is_created(self):
         self.call(SLOTSHARE, "check", self.config())
         self.assertEqual(os.listdir(self.folder), ["test.ini"])
+
+
+class Reload(Case):
+    def limit(self):
+        return json.loads(self.call(SLOTSHARE, "explain", "--json", "--name", "slotshare",
+                                    "--host", HOST)[1])["limit"]
+
+    def test_a_limit_is_raised(self):
+        self.make_segment()
+        config = self.write("new.ini", CONFIG.replace("= 2\n", "= 3\n"))
+        status, out, errors = self.call(SLOTSHARE, "reload", "--config", config)
+        self.assertEqual((status, out, errors), (0, f"{config}: loaded\n", ""))
+        self.assertEqual(self.limit(), 3)
+
+    def test_a_file_with_errors_changes_nothing(self):
+        self.make_segment()
+        config = self.write("new.ini", CONFIG.replace("= 2\n", "= x\n"))
+        status, _, errors = self.call(SLOTSHARE, "reload", "--config", config)
+        self.assertEqual(status, BAD_CONFIG)
+        self.assertIn(f"{config}:{LIMIT_LINE}: ", errors)
+        self.assertEqual(self.limit(), 2)
+
+    def test_no_segment_and_no_file(self):
+        config = self.write("new.ini", CONFIG)
+        self.assertEqual(self.call(SLOTSHARE, "reload", "--config", config)[0], UNAVAILABLE)
+        self.assertEqual(self.call(SLOTSHARE, "reload")[0], USAGE)
+        self.assertEqual(self.call(SLOTSHARE, "reload", "x")[0], USAGE)
 
 
 if __name__ == "__main__":

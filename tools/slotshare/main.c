@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* slotshare: check a configuration, explain a limit, run a command in a slot. */
+/* slotshare: check a configuration, explain a limit, run a command in a slot, reload. */
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +43,8 @@ static const struct command command_help_row = {
 };
 
 static const struct command *const commands[] = {
-    &command_check, &command_explain, &command_run, &command_version, &command_help_row,
+    &command_check,  &command_explain, &command_run,
+    &command_reload, &command_version, &command_help_row,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
