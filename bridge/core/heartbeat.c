@@ -112,11 +112,10 @@ static void fill(struct core *core, uint64_t now, enum core_join join) {
     }
 }
 
+/* Also one that is no member any more: it may be the only one that knows of the commit. */
 static bool may_send(const struct core *core, uint64_t now) {
     return now >= core->quiet_until && core->echo_term.number != 0 && !core->admitting &&
-           !core->heartbeat_busy && !core->left &&
-           (core_has_member(&core->committed, core->self) ||
-            core_has_member(&core->pending, core->self));
+           !core->heartbeat_busy && !core->left;
 }
 
 bool heartbeat_run(struct core *core, uint64_t now) {

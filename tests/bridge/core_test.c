@@ -363,6 +363,35 @@ static void test_members_come_and_go(void **state) {
     finish(sim);
 }
 
+static double unheard_commit(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)to;
+    bool tells = (message->type == CORE_SEND_DEAL && message->deal.epoch == 2) ||
+                 (message->type == CORE_SEND_HEARTBEAT && message->heartbeat.epoch == 2);
+    return from == 0 && tells && now(sim) < 7 ? -1 : 0;
+}
+
+/* The coordinator removes itself, and its bridge ends before anybody has heard of it. */
+static void test_one_that_was_removed_spreads_the_commit(void **state) {
+    struct sim *sim = world(3, 30, 50, 0);
+    (void)state;
+
+    sim_run(sim, 5);
+    sim_second_config(sim, 6, thirty);
+    sim->intercept = unheard_commit;
+    for (int i = 0; i < 3; i++) {
+        node_load(sim, i);
+    }
+    sim_run(sim, 6.5);
+    assert_int_equal(sim->node[0].config, 1);
+    assert_int_equal(sim->node[1].config, 0);
+    assert_int_equal(sim->node[2].config, 0);
+    node_bridge_crash(sim, 0, 1);
+    sim_run(sim, 20);
+    assert_int_equal(sim->node[1].config, 1);
+    assert_int_equal(sim->node[2].config, 1);
+    finish(sim);
+}
+
 static void test_a_dead_member_goes_when_somebody_vouches(void **state) {
     struct sim *sim = world(3, 30, 50, 0);
     (void)state;
@@ -424,6 +453,7 @@ int main(void) {
         cmocka_unit_test(test_a_witness_votes_and_holds_nothing),
         cmocka_unit_test(test_a_new_limit_waits_for_all),
         cmocka_unit_test(test_members_come_and_go),
+        cmocka_unit_test(test_one_that_was_removed_spreads_the_commit),
         cmocka_unit_test(test_a_dead_member_goes_when_somebody_vouches),
         cmocka_unit_test(test_the_lowest_limit_counts),
     };
