@@ -87,7 +87,7 @@ int segment_cluster(struct bench *bench, const char *name, const char *limits);
 /** Open it. @return NULL after bench_fail(). */
 struct slotshare *segment_open(struct bench *bench, const char *name);
 
-/** Bytes of its file; 0 after bench_fail(). */
+/** Bytes that its file takes on the disk; 0 after bench_fail(). */
 uint64_t segment_bytes(struct bench *bench, const char *name);
 
 /** The name of counter i of a large table. */

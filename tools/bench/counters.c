@@ -66,8 +66,10 @@ static int look_up(struct state *state) {
         shuffle(order, state->count);
     }
     for (uint32_t i = 0; result == SLOTSHARE_OK && i < state->count; i++) {
-        segment_host_name(state->name[i], order[i]);
-        result = find(state->handle, state->name[i], &state->counter[i]);
+        /* Found, and so inserted, in another order than they are walked. */
+        char *name = state->name[order[i]];
+        segment_host_name(name, i);
+        result = find(state->handle, name, &state->counter[order[i]]);
     }
     free(order);
     return result;
@@ -149,6 +151,7 @@ static void *start_bare(struct bench *bench, const struct subject *subject, unsi
         return NULL;
     }
     shuffle(order, subject->number);
+    memset(subject->shared, 0, (size_t)subject->number * STRIDE); /* no page fault later */
     *state = (struct bare){.memory = subject->shared, .order = order, .count = subject->number};
     return state;
 }
@@ -187,7 +190,7 @@ static int add_bytes(struct bench *bench, struct report *report) {
     }
     double each = (double)bytes / stat.counters_used;
     struct result line = {.name = "counters-bytes",
-                          .what = "the segment's whole file by the counters in it",
+                          .what = "what the segment's file takes, by the counters in it",
                           .unit = "bytes",
                           .processes = 1,
                           .measured = {.value[0] = {each, each, each}, .rounds = 1},

@@ -113,7 +113,7 @@ uint64_t segment_bytes(struct bench *bench, const char *name) {
         (void)bench_fail(bench, "%s: %s", path, strerror(errno));
         return 0;
     }
-    return (uint64_t)status.st_size;
+    return (uint64_t)status.st_blocks * 512; /* it has holes, for growing */
 }
 
 void segment_host_name(char out[BENCH_NAME_MAX], uint32_t i) {
