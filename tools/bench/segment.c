@@ -51,8 +51,9 @@ slotshare *segment_open(struct bench *bench, const char *name) {
 int segment_host(struct bench *bench, const char *name, uint32_t counters, const char *limits) {
     char path[BENCH_PATH_MAX + 80];
     char node[128];
-    (void)snprintf(node, sizeof node, "[node]\nname = bench\ncounters = %u\nslots = 4096\n",
-                   counters);
+    (void)snprintf(node, sizeof node,
+                   "[node]\nname = bench\ncounters = %u\ncounters_max = %u\nslots = 4096\n",
+                   counters, counters);
     if (config_path(bench, name, path) != 0 || write_config(bench, path, node, limits) != 0) {
         return -1;
     }
