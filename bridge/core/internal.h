@@ -4,7 +4,8 @@
 /**
  * What the files of the core share. The member's part is in member.c and heartbeat.c, voting in
  * election.c, the coordinator's in coordinator.c, admit.c, deal.c, maxmin.c and publish.c; core.c
- * holds the life of it all and table.c the counters. Nothing here is thread-safe.
+ * holds the life of it all, actions.c what goes out, and table.c the counters. Nothing here is
+ * thread-safe.
  */
 #include <string.h>
 
@@ -181,12 +182,6 @@ uint64_t core_margin(uint64_t ms);
 uint64_t core_expiry(const struct core *core);
 /** @return 0 to below - 1. below > 0. */
 uint64_t core_random(struct core *core, uint64_t below);
-/** All actions so far were taken: only then may a message be acted upon. */
-bool core_drained(const struct core *core);
-/** Queue an action to be filled in. What is dirty in memory is stored before a message.
- * @return NULL: no room, only for messages. */
-struct core_action *core_push(struct core *core, enum core_action_type type);
-void core_store_if_dirty(struct core *core);
 /** Do what is due now. The end of every event. */
 void core_run(struct core *core, uint64_t now);
 int core_compare_terms(const struct core_term *a, const struct core_term *b);
@@ -198,6 +193,15 @@ int core_find_peer(const struct core *core, uint64_t hash);
 bool core_has_member(const struct core_membership *membership, uint64_t hash);
 /** A term that no honest cluster reaches: refused, so that it cannot be used up. */
 bool core_absurd_term(const struct core_term *term);
+
+/* ---- actions.c ---- */
+
+/** All actions so far were taken: only then may a message be acted upon. */
+bool core_drained(const struct core *core);
+/** Queue an action to be filled in. What is dirty in memory is stored before a message.
+ * @return NULL: no room, only for messages. */
+struct core_action *core_push(struct core *core, enum core_action_type type);
+void core_store_if_dirty(struct core *core);
 
 /* ---- table.c ---- */
 
