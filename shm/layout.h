@@ -284,10 +284,10 @@ struct header {
 };
 
 _Static_assert(sizeof(struct header) <= HEADER_BYTES, "the header has one page");
-_Static_assert(sizeof(struct owner) == 2 * CACHE_LINE, "an owner is two cache lines");
+_Static_assert(sizeof(struct owner) / CACHE_LINE == 2, "an owner is two cache lines");
 _Static_assert(sizeof(struct slot) == 32, "two slots share a cache line");
-_Static_assert(sizeof(struct counter) == 3 * CACHE_LINE, "a counter is three cache lines");
-_Static_assert(sizeof(struct counter_part) == 2 * CACHE_LINE, "a part fills lines two and three");
+_Static_assert(sizeof(struct counter) / CACHE_LINE == 3, "a counter is three cache lines");
+_Static_assert(sizeof(struct counter_part) / CACHE_LINE == 2, "a part fills lines two and three");
 _Static_assert(4 * (NAME_INLINE + NAME_PART * NAME_PARTS_MAX) >= SLOTSHARE_COUNTER_MAX,
                "the longest name fits");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,

@@ -47,8 +47,8 @@ static bool same_deal(const struct deal *a, const struct deal *b) {
 
 int limit_setup(const struct segment *segment, const struct ruleset_match *match, uint64_t rules,
                 struct counter_setup *setup) {
-    struct deal now;
-    struct deal next;
+    struct deal now = {0};
+    struct deal next = {0};
     struct ruleset_match later;
     *setup = (struct counter_setup){
         .limit = match->limit, .line = match->line, .scope = match->scope, .rules = rules};
@@ -207,8 +207,8 @@ static bool dealt_before(const struct segment *segment, const struct counter_set
     struct ruleset old = rules_at(segment, setup->rules - 1);
     struct ruleset new = rules_at(segment, setup->rules);
     struct ruleset_match match;
-    struct deal before;
-    struct deal now;
+    struct deal before = {0};
+    struct deal now = {0};
     return ruleset_counter(&old, name, &match) == SLOTSHARE_OK &&
            deal_counter(segment, &old, &match, &before) == SLOTSHARE_OK &&
            ruleset_counter(&new, name, &match) == SLOTSHARE_OK &&

@@ -21,7 +21,9 @@ static void describe(struct owner *owner) {
         ssize_t length = read(fd, command, sizeof command - 1);
         close(fd);
         for (ssize_t i = 0; i < length; i++) {
-            command[i] = command[i] == '\n' ? '\0' : command[i];
+            if (command[i] == '\n') {
+                command[i] = '\0';
+            }
         }
     }
     uint64_t words[2];

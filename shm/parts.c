@@ -18,6 +18,13 @@ static uint32_t power_of_two(uint32_t least) {
     return value;
 }
 
+/* A chain has about four entries when the table is as large as it may get, and a quarter of one
+ * when it starts with a sixteenth of that: a table that never grows does not pay for one that did.
+ */
+static uint32_t buckets_for(uint32_t counters) {
+    return power_of_two(counters / 4);
+}
+
 /* Offsets follow from the numbers: one rule for writing and for checking. */
 static void place(struct parts *parts) {
     uint64_t at = HEADER_BYTES;
@@ -51,7 +58,7 @@ void parts_plan(struct parts *parts, uint32_t owners, uint32_t slots, uint32_t c
     parts->slots = (uint32_t)round_up(slots > least ? slots : least, SLOTS_PER_CHUNK);
     parts->chunks = parts->slots / SLOTS_PER_CHUNK;
     parts->counters = parts_counters(counters);
-    parts->buckets = power_of_two(parts->counters);
+    parts->buckets = buckets_for(parts->counters);
     /* Twice what the set needs now, so that a larger one can be loaded later. */
     parts->rules_bytes = (uint32_t)round_up(2 * (uint64_t)rules_bytes + 65536, CACHE_LINE);
     place(parts);
@@ -79,7 +86,7 @@ static int numbers_sane(const struct parts *parts) {
            parts->slots <= UINT32_C(1) << 27 && parts->slots % SLOTS_PER_CHUNK == 0 &&
            parts->chunks == parts->slots / SLOTS_PER_CHUNK && parts->counters > 0 &&
            parts->counters <= UINT32_C(1) << 27 && parts->counters % 64 == 0 &&
-           parts->buckets == power_of_two(parts->counters) && parts->rules_bytes > 0 &&
+           parts->buckets == buckets_for(parts->counters) && parts->rules_bytes > 0 &&
            parts->rules_bytes <= UINT32_C(1) << 30 && parts->rules_bytes % CACHE_LINE == 0;
 }
 

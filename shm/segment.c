@@ -21,6 +21,7 @@ void error_set(const struct error_text *error, const char *format, ...) {
     }
     va_list args;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is initialised one line above */
     (void)vsnprintf(error->text, error->size, format, args);
     va_end(args);
 }
