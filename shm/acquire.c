@@ -31,22 +31,12 @@ static uint64_t now_boot(struct thread *self) {
     return self->boot + (coarse - self->coarse);
 }
 
-/* For slot_take(). Not exact: the time that this thread has last seen, which is not later than now.
- */
-static bool session_valid(void *arg, bool exact) {
+static bool session_valid(void *arg) {
     struct thread *self = arg;
     /* acquire: shares stored before the session was extended are seen with it */
     uint64_t end =
         atomic_load_explicit(&self->handle->segment.header->session_end, memory_order_acquire);
-    if (end == UINT64_MAX || !exact) {
-        return self->boot < end;
-    }
-    uint64_t now = now_boot(self);
-    if (UNLIKELY(now >= end)) {
-        self->boot = now; /* so that it is known early next time */
-        self->coarse = self->latest;
-    }
-    return now < end;
+    return end == UINT64_MAX || (end != 0 && now_boot(self) < end);
 }
 
 /* relaxed load and store, not an atomic add: the line is ours already, and a statistic that may

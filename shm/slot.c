@@ -66,7 +66,7 @@ static struct counter *counter_of(const struct segment *segment, const struct sl
 }
 
 static bool still_admitted(enum admit admit, slot_session session, void *arg) {
-    return admit == ADMIT_FREELY || (admit == ADMIT_WHILE_SESSION && session(arg, false));
+    return admit == ADMIT_FREELY || (admit == ADMIT_WHILE_SESSION && session(arg));
 }
 
 /* Taken when the session was over. */
@@ -126,9 +126,8 @@ int slot_take(const struct segment *segment, uint32_t me, struct counter *counte
     atomic_store_explicit(&record->word, *tag, memory_order_release);
     announce_end(self, seq);
     *count = word_count(word) + 1;
-    /* Only now the clock: before the CAS it would have to be read once more here, because this
-     * thread may have slept in between. The caller has not learned of the slot yet. */
-    if (admit == ADMIT_WHILE_SESSION && UNLIKELY(!session(arg, true))) {
+    /* Once more: this thread may have slept since the clock was read. */
+    if (admit == ADMIT_WHILE_SESSION && UNLIKELY(!session(arg))) {
         return take_back(segment, me, slot, *tag);
     }
     return SLOTSHARE_OK;

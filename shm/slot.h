@@ -44,13 +44,12 @@ static inline enum admit slot_admit(uint32_t count, uint64_t cap) {
 }
 
 /**
- * Is the session of this host valid? Asked only when the reserve does not cover a take: before the
- * count is changed (exact false), where a clock read some time ago will do, because an answer that
- * is too kind is corrected; and after it (exact true), by the clock. Only that second answer lets
- * the caller have the slot. To know early that a session is over keeps a count that has reached the
- * reserve from going up and down with each try; nothing else depends on it.
+ * Is the session of this host valid now, by the clock? Asked only when the reserve does not cover a
+ * take: before the count is changed, so that a share that has lapsed is never even counted on; and
+ * after it, because the thread may have slept between the two. The caller learns of the slot only
+ * after the second.
  */
-typedef bool (*slot_session)(void *arg, bool exact);
+typedef bool (*slot_session)(void *arg);
 
 /**
  * Take: count + 1 on a counter, recorded in a free slot record of the caller's process.
