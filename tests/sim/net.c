@@ -5,7 +5,7 @@
 #include "sim.h"
 
 static void *copy(const void *from, size_t size) {
-    void *to = malloc(size > 0 ? size : 1);
+    void *to = calloc(1, size > 0 ? size : 1);
     if (to == NULL) {
         abort();
     }

@@ -264,7 +264,7 @@ static void churn_demand(struct sim *sim, int node, bool busy) {
     for (int key = 0; key < sim->keys; key++) {
         int32_t l = limit_of(sim, key);
         set_demand(sim, node, key,
-                   (int32_t)(busy ? SIM_PICK(sim, 2 * l, 2 * l, l / 2) : SIM_PICK(sim, 0, 0, 1)));
+                   (int32_t)(busy ? SIM_PICK(sim, 2 * l, 2 * l, l * .5) : SIM_PICK(sim, 0, 0, 1)));
     }
     node_workers(sim, node);
 }

@@ -35,7 +35,7 @@ void sim_log(const struct sim *sim, const char *format, ...) {
     }
     printf("%9.3f ", (double)sim->now / 1e6);
     va_start(arguments, format);
-    vprintf(format, arguments);
+    vprintf(format, arguments); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(arguments);
     putchar('\n');
 }
