@@ -210,6 +210,9 @@ int counter_insert(const struct segment *segment, uint32_t me, const char *name,
         return result;
     }
     struct counter *counter = &segment->counters[mine];
+    /* Before it can be found: whoever finds it may say that it is in the table, and to say so once
+     * more from the number that is then read would take it back. */
+    uint32_t odd = atomic_load_explicit(&counter->generation, memory_order_relaxed);
     for (;;) {
         result = find_words(segment, &words, &head, index, generation);
         if (result != SLOTSHARE_FULL) { /* somebody else was faster */
@@ -225,7 +228,7 @@ int counter_insert(const struct segment *segment, uint32_t me, const char *name,
         }
     }
     *index = mine;
-    *generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
+    *generation = odd;
     entry_publish(counter, generation);
     entry_finish(segment, me);
     return SLOTSHARE_OK;

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --full       all that one has patience for (minutes)\n"
     "  --short      some of them (default)\n"
     "  --mode NAME  only this one; see --list\n"
+    "  --op NAME    only this call, in the modes with one victim\n"
     "  --stride N   every Nth place\n"
     "  --realtime   on one processor and before everything else: faster on a busy machine\n"
     "  --mutants    make each of the known mistakes in a copy of the library; all must be found\n"
@@ -147,12 +148,17 @@ static bool go_first(void) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"full", no_argument, NULL, 'f'},         {"short", no_argument, NULL, 's'},
-        {"mode", required_argument, NULL, 'm'},   {"stride", required_argument, NULL, 'n'},
-        {"realtime", no_argument, NULL, 'r'},     {"mutants", no_argument, NULL, 'M'},
-        {"mutant", required_argument, NULL, 'x'}, {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"full", no_argument, NULL, 'f'},
+                                            {"short", no_argument, NULL, 's'},
+                                            {"mode", required_argument, NULL, 'm'},
+                                            {"stride", required_argument, NULL, 'n'},
+                                            {"op", required_argument, NULL, 'o'},
+                                            {"realtime", no_argument, NULL, 'r'},
+                                            {"mutants", no_argument, NULL, 'M'},
+                                            {"mutant", required_argument, NULL, 'x'},
+                                            {"list", no_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct world world = {.probe = -1};
     const char *only = NULL;
     unsigned stride = 0;
@@ -178,6 +184,9 @@ int main(int argc, char **argv) {
             }
             (void)fprintf(stderr, "crash-steps: no mutant %s\n", optarg);
             return 2;
+        case 'o':
+            world.only_op = optarg;
+            break;
         case 'r':
             if (!go_first()) {
                 perror("crash-steps: --realtime");

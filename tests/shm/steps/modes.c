@@ -51,6 +51,9 @@ typedef void (*trial)(struct world *world, const struct op *op, int place, int e
 /* First the way is recorded, which is a point as well, with the victim at its end. */
 static void every_place(struct world *world, const char *name, int endings, trial point) {
     const struct op *op = op_find(name);
+    if (world->only_op && strcmp(world->only_op, name) != 0) {
+        return;
+    }
     point(world, op, -1, 0);
     for (int ending = 0; ending < endings; ending++) {
         unsigned first = (unsigned)ending * 7 % world->stride;

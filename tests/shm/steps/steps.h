@@ -73,6 +73,7 @@ struct world {
     uint64_t points, mistakes;
     uint64_t late; /* points at which the actor's way was shorter than the recorded one */
     unsigned stride;
+    const char *only_op; /* in the modes with one victim; NULL: all */
     bool full_form, until_first;
     struct track victim_track, helper_track, third_track;
 };
