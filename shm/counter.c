@@ -228,7 +228,7 @@ int counter_insert(const struct segment *segment, uint32_t me, const char *name,
         }
     }
     *index = mine;
-    *generation = odd;
+    *generation = MUTANT(PUBLISHED_TWICE) ? atomic_load(&counter->generation) : odd;
     entry_publish(counter, generation);
     entry_finish(segment, me);
     return SLOTSHARE_OK;

@@ -24,6 +24,7 @@
     X(CHUNK_FIRST, "a dead owner's chunk is let go before its slots are given back")               \
     X(LEADER_FIRST, "a dead process's first record is freed before its others")                    \
     X(RECORD_UNLOCKED, "an owner record is taken before its lock")                                 \
+    X(PUBLISHED_TWICE, "an inserter reads the generation after others may have published")         \
     X(FREE_LINKED, "recovery frees a counter that is already in its chain")
 
 #define MUTANT_NUMBER(name, text) MUTANT_##name,

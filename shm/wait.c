@@ -20,12 +20,16 @@ static struct timespec to_timespec(uint64_t ms) {
 }
 
 uint32_t wait_prepare(struct counter *counter) {
-    return atomic_fetch_or_explicit(&counter->wait, WAIT_SLEEPERS, memory_order_seq_cst) |
-           WAIT_SLEEPERS;
+    uint32_t value = atomic_fetch_or_explicit(&counter->wait, WAIT_SLEEPERS, memory_order_seq_cst) |
+                     WAIT_SLEEPERS;
+    /* The caller now looks at the count, by an acquire load, which must not come before. */
+    atomic_thread_fence(memory_order_seq_cst);
+    return value;
 }
 
 void wait_watch(struct counter *counter) {
     atomic_fetch_or_explicit(&counter->wait, WAIT_QUEUES, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst); /* as above */
 }
 
 void wait_sleep(struct counter *counter, uint32_t value, uint64_t timeout_ms) {

@@ -21,15 +21,23 @@ static const struct { const char *name, *text; } rows[] = {MUTANT_LIST(MUTANT_RO
 
 /* Where to look for each. */
 static const struct {
-    const char *mode, *stride;
+    const char *mode, *stride, *op;
 } where[] = {
-    [MUTANT_NO_ACK] = {"tag", "1"},           [MUTANT_RECORD_FIRST] = {"alone", "1"},
-    [MUTANT_ACK_FIRST] = {"paused", "997"},   [MUTANT_LATE_ANNOUNCE] = {"alone", "1"},
-    [MUTANT_IDLE_FIRST] = {"alone", "1"},     [MUTANT_SEQ_RESET] = {"reuse", "7"},
-    [MUTANT_NO_TOUCH] = {"share", "1"},       [MUTANT_NO_CLAIM] = {"double", "1"},
-    [MUTANT_FREE_FIRST] = {"tag", "7"},       [MUTANT_REAPER_RECORD] = {"reaper-twice", "1"},
-    [MUTANT_CHUNK_FIRST] = {"reaper", "7"},   [MUTANT_LEADER_FIRST] = {"reaper", "23"},
-    [MUTANT_RECORD_UNLOCKED] = {"live", "7"}, [MUTANT_FREE_LINKED] = {"alone", "7"},
+    [MUTANT_PUBLISHED_TWICE] = {"live", "1", "insert"},
+    [MUTANT_NO_ACK] = {"tag", "1"},
+    [MUTANT_RECORD_FIRST] = {"alone", "1"},
+    [MUTANT_ACK_FIRST] = {"paused", "997"},
+    [MUTANT_LATE_ANNOUNCE] = {"alone", "1"},
+    [MUTANT_IDLE_FIRST] = {"alone", "1"},
+    [MUTANT_SEQ_RESET] = {"reuse", "7"},
+    [MUTANT_NO_TOUCH] = {"share", "1"},
+    [MUTANT_NO_CLAIM] = {"double", "1"},
+    [MUTANT_FREE_FIRST] = {"tag", "7"},
+    [MUTANT_REAPER_RECORD] = {"reaper-twice", "1"},
+    [MUTANT_CHUNK_FIRST] = {"reaper", "7"},
+    [MUTANT_LEADER_FIRST] = {"reaper", "23"},
+    [MUTANT_RECORD_UNLOCKED] = {"live", "7"},
+    [MUTANT_FREE_LINKED] = {"alone", "7"},
 };
 _Static_assert(sizeof where / sizeof where[0] == MUTANT_COUNT, "one for each");
 
@@ -64,7 +72,8 @@ static int run_one(const char *path, unsigned mutant) {
     if (pid == 0) {
         if (freopen("/dev/null", "w", stdout)) {
             (void)execl(path, path, "--mutant", rows[mutant - 1].name, "--mode", where[mutant].mode,
-                        "--stride", where[mutant].stride, (char *)NULL);
+                        "--stride", where[mutant].stride, where[mutant].op ? "--op" : NULL,
+                        where[mutant].op, (char *)NULL);
         }
         _exit(127);
     }
