@@ -186,7 +186,8 @@ static uint64_t address_of(const struct actor *actor, bool *call) {
     struct user_regs_struct registers;
     if (ptrace(PTRACE_GETREGS, actor->tid, NULL, &registers) == 0) {
         errno = 0;
-        long text = ptrace(PTRACE_PEEKTEXT, actor->tid, (void *)(uintptr_t)registers.rip, NULL);
+        long text = ptrace(PTRACE_PEEKTEXT, actor->tid, (void *)(uintptr_t)registers.rip,
+                           NULL); /* NOLINT(performance-no-int-to-ptr) */
         *call = errno != 0 || (text & 0xffff) == 0x050f;
         return registers.rip;
     }
@@ -234,8 +235,10 @@ static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
 #ifdef __x86_64__
     const size_t address_register = offsetof(struct user, u_debugreg[0]);
     const size_t control_register = offsetof(struct user, u_debugreg[7]);
-    if (ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) != 0 ||
-        ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)1) != 0) {
+    if (ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) !=
+            0 || /* NOLINT(performance-no-int-to-ptr) */
+        ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)1) !=
+            0) { /* NOLINT(performance-no-int-to-ptr) */
         return false;
     }
     while (n-- > 0 && running(actor)) {
@@ -243,7 +246,8 @@ static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
             return false;
         }
     }
-    (void)ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)0);
+    (void)ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register,
+                 (void *)0); /* NOLINT(performance-no-int-to-ptr) */
     return true;
 #else
     (void)actor;

@@ -222,7 +222,7 @@ void mistake(struct world *world, const char *format, ...) {
     va_start(args, format);
     (void)printf("  WRONG %s %s i=%u j=%u ending %d: ", world->mode, world->what, world->i,
                  world->j, world->ending);
-    (void)vprintf(format, args);
+    (void)vprintf(format, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     (void)printf("\n");
     (void)fflush(stdout);
     va_end(args);

@@ -175,9 +175,10 @@ static void report(struct storm *storm) {
                  " of all at one moment, %u over; %u quiet points\n",
                  page->samples, page->snapshots, page->over, storm->quiet);
     if (count) {
+        const uint32_t median = time[count / 2];
         (void)printf("from SIGKILL to the slot of a waiting worker, no bridge: median %.1f ms, "
                      "worst %.1f ms, of %u\n",
-                     time[count / 2] / 1e3, time[count - 1] / 1e3, count);
+                     median / 1e3, time[count - 1] / 1e3, count);
     }
 }
 
@@ -206,6 +207,7 @@ static int run(struct storm *storm) {
         (void)unlink(path);
     }
     (void)rmdir(directory);
+    storm->directory = NULL;
     if (!storm->handle) {
         return 2;
     }

@@ -14,7 +14,7 @@ struct collected {
     uint32_t version[PROCESSES][LANES];
     pid_t pid[PROCESSES];
     uint32_t held[LIMITED];
-    bool still; /* nobody was just writing */
+    uint32_t still; /* nobody was just writing */
 };
 
 static bool counts(const struct page *page, const struct process *process) {
@@ -25,7 +25,7 @@ static bool counts(const struct page *page, const struct process *process) {
 
 static void collect(const struct page *page, struct collected *out) {
     memset(out, 0, sizeof *out);
-    out->still = true;
+    out->still = 1;
     for (unsigned p = 0; p < PROCESSES; p++) {
         const struct process *process = &page->process[p];
         for (unsigned l = 0; l < LANES; l++) {
