@@ -164,6 +164,9 @@ void actor_kill(struct world *world, unsigned role) {
     actor->pid = actor->tid = 0;
 }
 
+/* ptrace() takes addresses and numbers as pointers */
+/* NOLINTBEGIN(performance-no-int-to-ptr) */
+
 /* ---- tracks ---------------------------------------------------------------------------------- */
 
 bool track_new(struct track *track) {
@@ -186,8 +189,7 @@ static uint64_t address_of(const struct actor *actor, bool *call) {
     struct user_regs_struct registers;
     if (ptrace(PTRACE_GETREGS, actor->tid, NULL, &registers) == 0) {
         errno = 0;
-        long text = ptrace(PTRACE_PEEKTEXT, actor->tid, (void *)(uintptr_t)registers.rip,
-                           NULL); /* NOLINT(performance-no-int-to-ptr) */
+        long text = ptrace(PTRACE_PEEKTEXT, actor->tid, (void *)(uintptr_t)registers.rip, NULL);
         *call = errno != 0 || (text & 0xffff) == 0x050f;
         return registers.rip;
     }
@@ -235,10 +237,8 @@ static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
 #ifdef __x86_64__
     const size_t address_register = offsetof(struct user, u_debugreg[0]);
     const size_t control_register = offsetof(struct user, u_debugreg[7]);
-    if (ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) !=
-            0 || /* NOLINT(performance-no-int-to-ptr) */
-        ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)1) !=
-            0) { /* NOLINT(performance-no-int-to-ptr) */
+    if (ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) != 0 ||
+        ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)1) != 0) {
         return false;
     }
     while (n-- > 0 && running(actor)) {
@@ -246,8 +246,7 @@ static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
             return false;
         }
     }
-    (void)ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register,
-                 (void *)0); /* NOLINT(performance-no-int-to-ptr) */
+    (void)ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)0);
     return true;
 #else
     (void)actor;
@@ -256,6 +255,8 @@ static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
     return false;
 #endif
 }
+
+/* NOLINTEND(performance-no-int-to-ptr) */
 
 /* The nearest place before this one that is cheaper to jump to than to step to. */
 static unsigned jump_place(const struct track *track, unsigned place) {
