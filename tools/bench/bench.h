@@ -129,6 +129,7 @@ int case_processes(struct bench *bench, struct report *report, const struct benc
 int case_counters(struct bench *bench, struct report *report, const struct bench_case *self);
 int case_insertion(struct bench *bench, struct report *report, const struct bench_case *self);
 int case_handover(struct bench *bench, struct report *report, const struct bench_case *self);
+int case_fairness(struct bench *bench, struct report *report, const struct bench_case *self);
 int case_redis(struct bench *bench, struct report *report, const struct bench_case *self);
 
 /** Ready-made subjects; fill in segment, host or shared where it says so. */

@@ -52,6 +52,7 @@ static const struct bench_case cases[] = {
     {"insertion", "the first acquire of a name", case_insertion},
     {"processes", "acquire and release on one counter", case_processes},
     {"handover", "from release to the return of acquire_wait in another process", case_handover},
+    {"fairness", "how long the unluckiest waits", case_fairness},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
