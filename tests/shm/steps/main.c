@@ -38,13 +38,13 @@ const struct mode modes[] = {
     {"live", "stopped, others go on and reap, then it goes on or dies", mode_live, 41, 1},
     {"share", "the share is lowered while a take is under way", mode_share, 11, 1},
     {"double", "two threads give back the same slot", mode_double, 3, 1},
-    {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 31, 5},
-    {"insert", "two insert or retire names at once; either or both die", mode_insert, 997, 13},
-    {"reaper", "the reaper is killed at every instruction, too", mode_reaper, 131, 11},
-    {"reaper-twice", "two reapers are killed, and others go on in between", mode_reaper_twice, 7,
+    {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 61, 5},
+    {"insert", "two insert or retire names at once; either or both die", mode_insert, 1499, 97},
+    {"reaper", "the reaper is killed at every instruction, too", mode_reaper, 397, 31},
+    {"reaper-twice", "two reapers are killed, and others go on in between", mode_reaper_twice, 13,
      1},
-    {"paused", "a reaper is paused while others go on", mode_paused, 131, 17},
-    {"reuse", "an owner record is used again while a helper is stalled", mode_reuse, 23, 1},
+    {"paused", "a reaper is paused while others go on", mode_paused, 997, 61},
+    {"reuse", "an owner record is used again while a helper is stalled", mode_reuse, 61, 3},
 };
 const unsigned mode_count = sizeof modes / sizeof modes[0];
 
