@@ -78,14 +78,16 @@ static int replace(struct control *control, const struct conf *conf, const char 
     return handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, error);
 }
 
-/* A predecessor may have died between storing a share and making takes notice it; and what it had
- * pinned it knows no longer. */
+/* A predecessor may have died between storing a share, or a cap that a pending rule set lowers, and
+ * making takes notice it; and what it had pinned it knows no longer. */
 static void apply_again(struct control *control) {
     const struct segment *segment = &control->handle->segment;
+    bool pending = limit_pending(segment).size > 0;
     for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct counter *counter = &segment->counters[i];
         atomic_store_explicit(&counter->pinned, 0, memory_order_relaxed);
-        if (atomic_load_explicit(&counter->record, memory_order_relaxed) && view_live(counter)) {
+        bool record = atomic_load_explicit(&counter->record, memory_order_relaxed) != 0;
+        if ((record || pending) && view_live(counter)) {
             (void)slot_touch(segment, control->me, counter);
         }
     }

@@ -201,9 +201,9 @@ bool limit_fits(const struct segment *segment) {
     return true;
 }
 
-/* Does the set before this one deal the counter differently? */
-static bool dealt_before(const struct segment *segment, const struct counter_setup *setup,
-                         const char *name) {
+/* Did the set before this one deal the counter alike? */
+static bool dealt_alike(const struct segment *segment, const struct counter_setup *setup,
+                        const char *name) {
     struct ruleset old = rules_at(segment, setup->rules - 1);
     struct ruleset new = rules_at(segment, setup->rules);
     struct ruleset_match match;
@@ -223,7 +223,7 @@ static void start_anew(const struct segment *segment, uint32_t me, uint32_t inde
         return;
     }
     limit_settle(segment, index);
-    if (!dealt_before(segment, &setup, name)) {
+    if (!dealt_alike(segment, &setup, name)) {
         atomic_store_explicit(&counter->record, 0, memory_order_relaxed);
         atomic_store_explicit(&counter->grant, 0, memory_order_relaxed);
         set_cap(segment, me, counter, cap_make(cap_number(setup.home), cap_number(setup.reserve)));
