@@ -7,13 +7,6 @@
 #include "slot.h"
 #include "view.h"
 
-static struct ruleset rules_at(const struct segment *segment, uint64_t generation) {
-    uint32_t used =
-        atomic_load_explicit(&segment->header->rules_used[generation & 1], memory_order_relaxed);
-    return (struct ruleset){.base = segment->rules[generation & 1],
-                            .size = used < segment->rules_bytes ? used : segment->rules_bytes};
-}
-
 /* How one rule set deals a counter to this node. */
 struct deal {
     struct deal_members members;
@@ -54,14 +47,14 @@ int limit_setup(const struct segment *segment, const struct ruleset_match *match
         .limit = match->limit, .line = match->line, .scope = match->scope, .rules = rules};
     /* seq_cst: an inserter reads it after its entry is in the table, see limit.h */
     setup->pending = atomic_load_explicit(&segment->header->pending, memory_order_seq_cst);
-    struct ruleset set = rules_at(segment, rules);
+    struct ruleset set = segment_rules_at(segment, rules);
     if (deal_counter(segment, &set, match, &now) != SLOTSHARE_OK) {
         return SLOTSHARE_EDAMAGED;
     }
     setup->home = now.home;
     setup->reserve = now.reserve;
     if (setup->pending) {
-        struct ruleset pending = rules_at(segment, setup->pending);
+        struct ruleset pending = segment_rules_at(segment, setup->pending);
         /* A name that the pending set never makes will get no more takes; until then it is as it
          * was. */
         if (ruleset_counter(&pending, match->counter, &later) == SLOTSHARE_OK &&
@@ -204,8 +197,8 @@ bool limit_fits(const struct segment *segment) {
 /* Did the set before this one deal the counter alike? */
 static bool dealt_alike(const struct segment *segment, const struct counter_setup *setup,
                         const char *name) {
-    struct ruleset old = rules_at(segment, setup->rules - 1);
-    struct ruleset new = rules_at(segment, setup->rules);
+    struct ruleset old = segment_rules_at(segment, setup->rules - 1);
+    struct ruleset new = segment_rules_at(segment, setup->rules);
     struct ruleset_match match;
     struct deal before = {0};
     struct deal now = {0};
@@ -254,5 +247,5 @@ void limit_commit(const struct segment *segment, uint32_t me) {
 
 struct ruleset limit_pending(const struct segment *segment) {
     uint64_t pending = atomic_load_explicit(&segment->header->pending, memory_order_acquire);
-    return pending ? rules_at(segment, pending) : (struct ruleset){.base = NULL, .size = 0};
+    return pending ? segment_rules_at(segment, pending) : (struct ruleset){.base = NULL, .size = 0};
 }

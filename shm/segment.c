@@ -244,11 +244,15 @@ bool segment_from_other_boot(const struct segment *segment) {
     return memcmp(now, segment->header->boot_id, sizeof now) != 0;
 }
 
+struct ruleset segment_rules_at(const struct segment *segment, uint64_t generation) {
+    uint32_t used =
+        atomic_load_explicit(&segment->header->rules_used[generation & 1], memory_order_relaxed);
+    return (struct ruleset){.base = segment->rules[generation & 1],
+                            .size = used < segment->rules_bytes ? used : segment->rules_bytes};
+}
+
 struct ruleset segment_rules(const struct segment *segment, uint64_t *generation) {
     /* acquire: the bytes of the set were written before its generation was published */
     *generation = atomic_load_explicit(&segment->header->rules, memory_order_acquire);
-    uint32_t used =
-        atomic_load_explicit(&segment->header->rules_used[*generation & 1], memory_order_relaxed);
-    return (struct ruleset){.base = segment->rules[*generation & 1],
-                            .size = used < segment->rules_bytes ? used : segment->rules_bytes};
+    return segment_rules_at(segment, *generation);
 }

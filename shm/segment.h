@@ -78,6 +78,9 @@ void segment_unmap(struct segment *segment);
 /** The rule set in force; *generation says which. */
 struct ruleset segment_rules(const struct segment *segment, uint64_t *generation);
 
+/** The rule set of a generation: the one in force, or the one before or after it. */
+struct ruleset segment_rules_at(const struct segment *segment, uint64_t generation);
+
 static inline struct owner *owner_at(const struct segment *segment, uint32_t index) {
     return index < segment->owner_count ? &segment->owners[index] : NULL;
 }
