@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon_internal.h"
+#include "notify.h"
 
 enum {
     REAP_MS = 100,
@@ -105,13 +106,18 @@ static void on_time(struct daemon *daemon) {
         (void)control_retire(daemon->control);
         next->sweep = daemon->now + SWEEP_MS;
     }
+    if (daemon->now >= next->alive) {
+        notify_send("WATCHDOG=1");
+        next->alive = daemon->now + daemon->alive_ms;
+    }
 }
 
 static int until_next(const struct daemon *daemon) {
     const struct schedule *next = &daemon->next;
     uint64_t now = control_now();
     uint64_t due = core_next_tick(daemon->core);
-    const uint64_t times[] = {next->watch, next->reap, next->tend, next->totals, next->sweep};
+    const uint64_t times[] = {next->watch,  next->reap,  next->tend,
+                              next->totals, next->sweep, next->alive};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
         due = times[i] < due ? times[i] : due;
     return due > now ? (int)(due - now) : 0;
@@ -151,6 +157,8 @@ enum daemon_end daemon_run(struct daemon *daemon) {
     enum daemon_end end;
     nfds_t count = fill(daemon, fds);
     daemon->now = control_now();
+    daemon->alive_ms = notify_watchdog_ms();
+    daemon->next.alive = daemon->alive_ms == 0 ? UINT64_MAX : daemon->now;
     look_at_wanted(daemon); /* what was asked for while there was no bridge */
     while (!ended(daemon, &end)) {
         (void)poll(fds, count, until_next(daemon));

@@ -27,7 +27,7 @@ struct sightings {
 
 /** When the main loop does what again, on control_now()'s clock. */
 struct schedule {
-    uint64_t watch, reap, tend, totals, sweep;
+    uint64_t watch, reap, tend, totals, sweep, alive;
 };
 
 /** What the log and the observers know already. */
@@ -64,6 +64,7 @@ struct daemon {
     atomic_bool doorbell_stop;
 
     struct schedule next;
+    uint64_t alive_ms; /**< how often the service manager wants to hear from us; 0: never */
     struct sightings seen;
     uint32_t *watched; /**< copy of core_watched(), as many as there may be keys */
     uint32_t keys_max;

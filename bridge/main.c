@@ -3,15 +3,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon.h"
+#include "notify.h"
 
 enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4 };
 
@@ -109,25 +107,6 @@ static struct conf *load(const struct arguments *arguments) {
     return conf;
 }
 
-/* Tell systemd (Type=notify) that we are ready; without systemd there is nobody to tell. */
-static void notify(const char *state) {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || (*path != '/' && *path != '@') || strlen(path) >= sizeof address.sun_path)
-        return;
-    memcpy(address.sun_path, path, strlen(path));
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (*path == '@')
-        address.sun_path[0] = '\0'; /* an abstract name */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
-                          (const struct sockaddr *)&address, size);
-    (void)sent; /* then it is told by the supervisor's time-out */
-    close(fd);
-}
-
 static int block_signals(void) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -148,9 +127,9 @@ static int run(const struct arguments *arguments, const struct conf *conf) {
         (void)fprintf(stderr, "slotshare-bridge: %s\n", *error != '\0' ? error : strerror(errno));
         return EXIT_START;
     }
-    notify("READY=1");
+    notify_send("READY=1");
     enum daemon_end end = daemon_run(daemon);
-    notify("STOPPING=1");
+    notify_send("STOPPING=1");
     daemon_close(daemon);
     log_event(&arguments->log, LOG_LEVEL_INFO, "stopped", NULL);
     return status[end];
