@@ -49,6 +49,9 @@ static void check_self(struct parse *parse) {
             return;
         }
     }
+    conf->self = CONF_SELF_NONE;
+    if (parse->absent)
+        return;
     const uint32_t line = parse->lines.name != 0 ? parse->lines.name : parse->lines.cluster;
     errors_add(&parse->errors, line,
                "this node, \"%s\"%s, is not in the member list: add \"member %s = tcp://HOST:PORT\""

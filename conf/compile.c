@@ -109,6 +109,7 @@ int ruleset_compile(const struct conf *conf, void **out, size_t *size) {
     };
     *writer.header = (struct layout_header){
         .magic = LAYOUT_MAGIC,
+        .digest = conf_digest(conf),
         .version = LAYOUT_VERSION,
         .size = (uint32_t)(strings_at + strings),
         .rules = (uint32_t)conf->limits,

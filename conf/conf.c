@@ -128,8 +128,9 @@ static struct conf *new_conf(const char *path) {
     if (conf == NULL)
         return NULL;
     conf->file = strdup(path);
-    if (conf->file == NULL) {
-        free(conf);
+    conf->state = strdup("/var/lib/slotshare");
+    if (conf->file == NULL || conf->state == NULL) {
+        conf_free(conf);
         return NULL;
     }
     (void)snprintf(conf->segment, sizeof conf->segment, "slotshare");
@@ -142,24 +143,23 @@ static struct conf *new_conf(const char *path) {
     return conf;
 }
 
-static void read_all(struct parse *parse, const char *path) {
+static void read_all(struct parse *parse, FILE *file) {
     static const struct reader_events events = {on_section, on_option};
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        errors_add(&parse->errors, 0,
-                   "cannot be opened: %s; name a file that is there and that this user may read",
-                   strerror(errno));
-        return;
-    }
     reader_run(file, &parse->errors, &events, parse);
-    (void)fclose(file);
-    if (parse->lines.name == 0)
+    if (parse->as_node != NULL) {
+        if (name_binding(parse->as_node, parse->conf->node, SLOTSHARE_BINDING_MAX) <= 0)
+            parse->conf->node[0] = '\0';
+    } else if (parse->lines.name == 0) {
         default_node(parse);
+    }
     check_cluster(parse);
     check_limits(parse);
 }
 
-int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
+/* file: NULL, with errno, when there is none to read. */
+static int load(const char *path, FILE *file, const char *node, bool absent, struct conf **out,
+                struct conf_errors *errors) {
+    const int why = errno;
     *out = NULL;
     struct parse *parse = calloc(1, sizeof *parse);
     if (parse == NULL) {
@@ -167,11 +167,17 @@ int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
         return -1;
     }
     parse->errors.file = path;
+    parse->as_node = node;
+    parse->absent = absent;
     parse->conf = new_conf(path);
     if (parse->conf == NULL)
         parse->errors.no_memory = true;
+    else if (file == NULL)
+        errors_add(&parse->errors, 0,
+                   "cannot be opened: %s; name a file that is there and that this user may read",
+                   strerror(why));
     else
-        read_all(parse, path);
+        read_all(parse, file);
     const bool failed = errors_any(&parse->errors);
     errors_finish(&parse->errors, errors);
     if (failed)
@@ -185,11 +191,31 @@ int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
     return failed ? -1 : 0;
 }
 
+int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
+    FILE *file = fopen(path, "re");
+    const int result = load(path, file, NULL, false, out, errors);
+    if (file != NULL)
+        (void)fclose(file);
+    return result;
+}
+
+int conf_load_text(const char *path, const char *text, size_t size, const char *node,
+                   struct conf **out, struct conf_errors *errors) {
+    static char empty[] = "\n";
+    /* fmemopen() wants a pointer to what may be written; "r" never does. */
+    FILE *file = size > 0 ? fmemopen((void *)(uintptr_t)text, size, "r") : fmemopen(empty, 1, "r");
+    const int result = load(path, file, node, true, out, errors);
+    if (file != NULL)
+        (void)fclose(file);
+    return result;
+}
+
 void conf_free(struct conf *conf) {
     if (conf == NULL)
         return;
     free(conf->file);
     free(conf->directory);
+    free(conf->state);
     free(conf->certificate);
     free(conf->key);
     free(conf->ca);

@@ -20,6 +20,7 @@ enum {
     CONF_SLOTS_MAX = 1024 * 1024,
     CONF_OWNERS_MAX = 4094, /* an owner has 12 bits, two of the values mean something else */
 };
+#define CONF_SELF_NONE UINT32_MAX
 
 /** What is counted: the parts of a connection's name that a counter's name is made of. */
 enum conf_part { CONF_PART_BINDING = 1, CONF_PART_DOMAIN = 2, CONF_PART_HOST = 4 };
@@ -57,10 +58,11 @@ struct conf {
     char node[SLOTSHARE_BINDING_MAX + 1];
     char segment[SLOTSHARE_NAME_MAX + 1]; /**< default "slotshare" */
     char *directory;                      /**< NULL: the library's default */
-    char listen[CONF_URL_MAX + 1];        /**< empty: the member's own URL */
-    uint32_t counters;                    /**< room in the counter table at the start */
-    uint32_t counters_max;                /**< how far it may grow; never below counters */
-    uint32_t owners, slots;               /**< sizes of the segment's other tables */
+    char *state;                   /**< where the bridge keeps what was committed; never NULL */
+    char listen[CONF_URL_MAX + 1]; /**< empty: the member's own URL */
+    uint32_t counters;             /**< room in the counter table at the start */
+    uint32_t counters_max;         /**< how far it may grow; never below counters */
+    uint32_t owners, slots;        /**< sizes of the segment's other tables */
 
     /* [cluster] */
     bool clustered;
@@ -69,9 +71,10 @@ struct conf {
     bool replicate_domains; /**< replicate = outbound_domains */
     struct conf_member member[CONF_MEMBERS_MAX]; /**< sorted by name, so that all nodes agree */
     uint32_t members;
-    uint32_t self;                 /**< this node's place in member[] */
+    uint32_t self; /**< this node's place in member[]; CONF_SELF_NONE: not there (conf_load_text) */
     uint32_t reserve_percent;      /**< default 25; 50 with two members */
     uint32_t session_ms, drain_ms; /**< T and D; defaults 6000 and 30000 */
+    uint32_t take_over_after_ms;   /**< 0: off */
     char *certificate, *key, *ca;  /**< files for tls+tcp; NULL: not set */
 
     struct conf_limit *limit; /**< sorted by scope, then names */
@@ -88,5 +91,28 @@ struct conf {
  */
 int conf_load(const char *path, struct conf **out, struct conf_errors *errors);
 void conf_free(struct conf *conf);
+
+/**
+ * The same from text in memory. Here this node need not be among the members: a configuration that
+ * takes it out of the cluster must be read, too.
+ *
+ * @param file  its path, for messages
+ * @param node  the name of this node, instead of what [node] says; NULL: as [node] says
+ */
+int conf_load_text(const char *file, const char *text, size_t size, const char *node,
+                   struct conf **out, struct conf_errors *errors);
+
+/**
+ * What the members must agree on: members, reserve, timers, limits and how they count. Not [node],
+ * nor addresses, certificates, comments and order. Two configurations with the same digest deal the
+ * same shares.
+ * @return never 0
+ */
+uint64_t conf_digest(const struct conf *conf);
+
+/** What changes from one to the other, for people: the first few differences, as in
+ * "limit of [host "a"] 5 -> 3, member mta4 added, ..."; "nothing" when there is none.
+ * @param out  always ended by a NUL. */
+void conf_difference(const struct conf *from, const struct conf *to, char *out, size_t size);
 
 #endif

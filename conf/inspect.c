@@ -22,6 +22,11 @@ const char *ruleset_node(const struct ruleset *rules) {
     return view_open(rules, &view) ? string_or_empty(&view, &view.header->node) : "";
 }
 
+uint64_t ruleset_digest(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) ? load64(&view.header->digest) : 0;
+}
+
 bool ruleset_clustered(const struct ruleset *rules) {
     struct view view;
     return view_open(rules, &view) && load32(&view.header->clustered) != 0;
@@ -154,7 +159,9 @@ static bool check_members(const struct view *view) {
     }
     if (header->clustered > 1 || header->reserve_percent > 100)
         return false;
-    return header->clustered != 0 ? header->self < view->members : view->members == 0;
+    if (header->clustered == 0)
+        return view->members == 0;
+    return header->self < view->members || header->self == CONF_SELF_NONE;
 }
 
 bool ruleset_check(const struct ruleset *rules) {

@@ -20,7 +20,7 @@
 #include "ruleset.h"
 
 #define LAYOUT_MAGIC UINT64_C(0x31454c5552544f4c) /* "LOTRULE1" */
-enum { LAYOUT_VERSION = 1 };
+enum { LAYOUT_VERSION = 2 };
 
 struct layout_string {
     uint32_t offset, length;
@@ -29,12 +29,13 @@ struct layout_string {
 struct layout_header {
     uint64_t magic;
     uint64_t checksum; /* XXH3 of the block with 0 in this place */
+    uint64_t digest;   /* conf_digest() of what it was compiled from */
     uint32_t version;
-    uint32_t size;                           /* of the block */
-    uint32_t rules, cells, members, strings; /* how many; strings: bytes */
-    uint32_t probes;                         /* no rule is further than this from its cell */
-    uint32_t clustered, self, reserve_percent;
-    uint32_t scopes; /* bit s: there are rules of scope s */
+    uint32_t size;                             /* of the block */
+    uint32_t rules, cells, members, strings;   /* how many; strings: bytes */
+    uint32_t probes;                           /* no rule is further than this from its cell */
+    uint32_t clustered, self, reserve_percent; /* self: CONF_SELF_NONE when no member */
+    uint32_t scopes;                           /* bit s: there are rules of scope s */
     uint32_t spare;
     struct layout_string file, node;
 };

@@ -14,6 +14,7 @@ enum {
     SESSION_MIN_MS = 1000,
     SESSION_MAX_MS = 3600 * 1000,
     DRAIN_MAX_MS = 86400 * 1000,
+    TAKE_OVER_MAX_MS = 7 * 86400 * 1000,
 };
 
 struct option;
@@ -79,6 +80,10 @@ static void set_path(const struct setting *setting, char **out) {
 
 static void set_directory(const struct setting *setting) {
     set_path(setting, &setting->parse->conf->directory);
+}
+
+static void set_state(const struct setting *setting) {
+    set_path(setting, &setting->parse->conf->state);
 }
 
 static void set_certificate(const struct setting *setting) {
@@ -189,6 +194,12 @@ static void set_drain(const struct setting *setting) {
         wrong(setting, "write seconds from 0 to 86400, such as 30 or 0.5");
 }
 
+static void set_take_over_after(const struct setting *setting) {
+    if (!value_seconds(setting->value, 0, TAKE_OVER_MAX_MS,
+                       &setting->parse->conf->take_over_after_ms))
+        wrong(setting, "write seconds from 0 (off) to 604800");
+}
+
 static struct stanza *current_stanza(const struct setting *setting) {
     return &setting->parse->stanza[setting->parse->stanzas - 1];
 }
@@ -267,6 +278,7 @@ static const struct option options[] = {
     {"name", SECTION_NODE, set_node_name, false, false},
     {"segment", SECTION_NODE, set_segment, false, false},
     {"directory", SECTION_NODE, set_directory, false, false},
+    {"state", SECTION_NODE, set_state, false, false},
     {"listen", SECTION_NODE, set_listen, false, false},
     {"counters", SECTION_NODE, set_counters, false, false},
     {"counters_max", SECTION_NODE, set_counters_max, false, false},
@@ -279,6 +291,7 @@ static const struct option options[] = {
     {"reserve", SECTION_CLUSTER, set_reserve, false, false},
     {"session", SECTION_CLUSTER, set_session, false, false},
     {"drain", SECTION_CLUSTER, set_drain, false, false},
+    {"take_over_after", SECTION_CLUSTER, set_take_over_after, false, false},
     {"certificate", SECTION_CLUSTER, set_certificate, false, false},
     {"key", SECTION_CLUSTER, set_key, false, false},
     {"ca", SECTION_CLUSTER, set_ca, false, false},

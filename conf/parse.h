@@ -63,6 +63,8 @@ enum { PARSE_OPTIONS_MAX = 24 };
 struct parse {
     struct errors errors;
     struct conf *conf;
+    const char *as_node;              /**< this node's name in any case; NULL: as [node] says */
+    bool absent;                      /**< this node need not be a member */
     struct section section;           /**< the one being read */
     uint32_t seen[PARSE_OPTIONS_MAX]; /**< lines of the options of this section */
     struct parse_lines lines;

@@ -85,6 +85,9 @@ const char *ruleset_file(const struct ruleset *rules);
 /** This node's name. "" when damaged. */
 const char *ruleset_node(const struct ruleset *rules);
 
+/** conf_digest() of the configuration; 0 when damaged. */
+uint64_t ruleset_digest(const struct ruleset *rules);
+
 /** Nonzero: there is a [cluster] section. */
 bool ruleset_clustered(const struct ruleset *rules);
 

@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,24 +37,10 @@ static int become_bridge(struct control *control, const struct segment *paths,
     return SLOTSHARE_OK;
 }
 
-/* Does the segment hold what `conf` compiles to? */
-static int same_rules(const struct segment *segment, const struct conf *conf) {
-    void *rules = NULL;
-    size_t size = 0;
-    if (ruleset_compile(conf, &rules, &size) != 0) {
-        return -1;
-    }
-    uint64_t generation;
-    struct ruleset in_force = segment_rules(segment, &generation);
-    int same = size == in_force.size && memcmp(in_force.base, rules, size) == 0;
-    free(rules);
-    return same;
-}
-
 /* With no worker attached nothing is held, and a new segment may replace one of another
  * configuration. The bridge's own owner record is the caller's. */
-static int replace(struct control *control, const struct conf *conf, const char *name,
-                   const char *directory, const struct error_text *error) {
+static int replace(struct control *control, const struct conf *conf,
+                   const struct error_text *error) {
     const struct segment *old = &control->handle->segment;
     bool busy = false;
     int fd = segment_lock_open(old);
@@ -62,8 +49,8 @@ static int replace(struct control *control, const struct conf *conf, const char 
     }
     if (fd < 0 || busy) {
         error_set(error,
-                  "%s: was created from another configuration (%s has changed), and processes use "
-                  "it. End them (shmstat names them) and start the bridge again",
+                  "%s: was created from another configuration than %s, and processes use it. End "
+                  "them (shmstat names them) and start the bridge again",
                   old->path, conf->file);
         if (fd >= 0) {
             close(fd);
@@ -75,19 +62,19 @@ static int replace(struct control *control, const struct conf *conf, const char 
     close(fd);
     slotshare_close(control->handle);
     control->handle = NULL;
-    return handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, error);
+    return handle_open(&control->handle, control->paths.name, control->directory, conf, false,
+                       OWNER_BRIDGE, error);
 }
 
 /* A predecessor may have died between storing a share, or a cap that a pending rule set lowers, and
  * making takes notice it; and what it had pinned it knows no longer. */
 static void apply_again(struct control *control) {
     const struct segment *segment = &control->handle->segment;
-    bool pending = limit_pending(segment).size > 0;
+    limit_refresh(segment, control->me);
     for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct counter *counter = &segment->counters[i];
         atomic_store_explicit(&counter->pinned, 0, memory_order_relaxed);
-        bool record = atomic_load_explicit(&counter->record, memory_order_relaxed) != 0;
-        if ((record || pending) && view_live(counter)) {
+        if (view_live(counter)) {
             (void)slot_touch(segment, control->me, counter);
         }
     }
@@ -122,8 +109,8 @@ static int start(struct control *control, const struct error_text *error) {
     return SLOTSHARE_OK;
 }
 
-int control_open(struct control **out, const struct conf *conf, const char *name,
-                 const char *directory, char *text, size_t text_size) {
+int control_claim(struct control **out, const char *name, const char *directory, char *text,
+                  size_t text_size) {
     struct error_text error = {.text = text, .size = text_size};
     *out = NULL;
     struct control *control = calloc(1, sizeof *control);
@@ -132,26 +119,13 @@ int control_open(struct control **out, const struct conf *conf, const char *name
         return SLOTSHARE_ESYSTEM;
     }
     control->lock = -1;
-    name = name ? name : conf->segment;
-    directory = directory ? directory : conf->directory;
-    struct segment paths = {0};
-    int result = segment_paths(&paths, name, directory, &error);
+    int result = segment_paths(&control->paths, name, directory, &error);
     if (result == SLOTSHARE_OK) {
-        result = become_bridge(control, &paths, &error);
-    }
-    if (result == SLOTSHARE_OK) {
-        result = handle_open(&control->handle, name, directory, conf, false, OWNER_BRIDGE, &error);
-    }
-    int same = result == SLOTSHARE_OK ? same_rules(&control->handle->segment, conf) : 1;
-    if (same == 0) {
-        result = replace(control, conf, name, directory, &error);
-    } else if (same < 0) {
-        error_set(&error, "%s: no memory to compile the limits", conf->file);
-        errno = ENOMEM;
-        result = SLOTSHARE_ESYSTEM;
-    }
-    if (result == SLOTSHARE_OK) {
-        result = start(control, &error);
+        /* it fits: the paths do, and they begin with it */
+        const char *slash = strrchr(control->paths.path, '/');
+        (void)snprintf(control->directory, sizeof control->directory, "%.*s",
+                       (int)(slash - control->paths.path), control->paths.path);
+        result = become_bridge(control, &control->paths, &error);
     }
     if (result != SLOTSHARE_OK) {
         control_close(control);
@@ -159,6 +133,62 @@ int control_open(struct control **out, const struct conf *conf, const char *name
     }
     *out = control;
     return SLOTSHARE_OK;
+}
+
+bool control_exists(const struct control *control) {
+    struct segment segment = control->paths;
+    if (segment_map(&segment, true, NULL) != SLOTSHARE_OK) {
+        return false;
+    }
+    bool current = !segment_from_other_boot(&segment);
+    segment_unmap(&segment);
+    return current;
+}
+
+const char *control_path(const struct control *control) {
+    return control->paths.path;
+}
+
+/* What was committed elsewhere is committed here. */
+static int follow(struct control *control, const struct conf *conf,
+                  const struct error_text *error) {
+    uint64_t digest = conf_digest(conf);
+    if (control_pending_digest(control) == digest) {
+        struct thread *self;
+        int result = handle_thread(control->handle, &self);
+        if (result != SLOTSHARE_OK) {
+            return result;
+        }
+        limit_commit(&control->handle->segment, self->owner);
+    }
+    return control_digest(control) == digest ? SLOTSHARE_OK : replace(control, conf, error);
+}
+
+int control_start(struct control *control, const struct conf *conf, char *text, size_t text_size) {
+    struct error_text error = {.text = text, .size = text_size};
+    int result = handle_open(&control->handle, control->paths.name, control->directory, conf, false,
+                             OWNER_BRIDGE, &error);
+    if (result == SLOTSHARE_OK) {
+        result = follow(control, conf, &error);
+    }
+    if (result == SLOTSHARE_OK) {
+        result = start(control, &error);
+    }
+    return result;
+}
+
+int control_open(struct control **out, const struct conf *conf, const char *name,
+                 const char *directory, char *text, size_t text_size) {
+    int result = control_claim(out, name ? name : conf->segment,
+                               directory ? directory : conf->directory, text, text_size);
+    if (result == SLOTSHARE_OK) {
+        result = control_start(*out, conf, text, text_size);
+    }
+    if (result != SLOTSHARE_OK) {
+        control_close(*out);
+        *out = NULL;
+    }
+    return result;
 }
 
 void control_close(struct control *control) {
@@ -185,9 +215,34 @@ static void wake_everybody(const struct segment *segment) {
     }
 }
 
+uint64_t control_digest(const struct control *control) {
+    struct ruleset rules = control_rules(control);
+    return ruleset_digest(&rules);
+}
+
+uint64_t control_pending_digest(const struct control *control) {
+    struct ruleset rules = control_pending(control);
+    return rules.size > 0 ? ruleset_digest(&rules) : 0;
+}
+
 int control_reload(struct control *control, const struct conf *conf, char *text, size_t text_size) {
     struct error_text error = {.text = text, .size = text_size};
-    return reload_publish(&control->handle->segment, control->me, conf, &error);
+    return reload_publish(&control->handle->segment, control->me, conf, true, &error);
+}
+
+void control_withdraw(struct control *control) {
+    limit_withdraw(&control->handle->segment, control->me);
+    wake_everybody(&control->handle->segment); /* shares may have risen */
+}
+
+int control_refresh(struct control *control, const struct conf *conf, char *text,
+                    size_t text_size) {
+    struct error_text error = {.text = text, .size = text_size};
+    int result = reload_publish(&control->handle->segment, control->me, conf, false, &error);
+    if (result == SLOTSHARE_OK) {
+        limit_commit(&control->handle->segment, control->me);
+    }
+    return result;
 }
 
 struct ruleset control_pending(const struct control *control) {

@@ -21,14 +21,35 @@
 struct control;
 
 /**
- * Open the segment that `conf` describes as its bridge, creating it when there is none (or one
- * from before a reboot of the host). An existing segment must have the same rule set.
+ * Become the bridge of the segment of this name, whether it is there or not. After this only
+ * control_start(), control_exists(), control_path() and control_close() may be called.
  *
- * @param name, directory  override the config's; NULL: as in the config
+ * @param name, directory  of the segment
  * @param error            what was wrong, where, and what to do
- * @return SLOTSHARE_OK, or what slotshare_open() returns; SLOTSHARE_EBUSY also when another bridge
- *         serves the segment.
+ * @return SLOTSHARE_OK; SLOTSHARE_EBUSY: another bridge serves the segment; SLOTSHARE_ENAME;
+ *         SLOTSHARE_ESYSTEM.
  */
+int control_claim(struct control **out, const char *name, const char *directory, char *error,
+                  size_t error_size);
+
+/** Is a segment of this boot of the host in its place? */
+bool control_exists(const struct control *control);
+
+/** The path of the segment's file, whether it is there or not; valid until control_close(). */
+const char *control_path(const struct control *control);
+
+/**
+ * Open the segment, creating it from `conf` when there is none (or one from before a reboot of the
+ * host). An existing one must have a rule set, in force or pending, of the same digest: a pending
+ * one is committed then, because its commitment was written down elsewhere. Otherwise it is
+ * replaced if nobody uses it.
+ * @return SLOTSHARE_OK, or what slotshare_open() returns; SLOTSHARE_EBUSY also when the segment
+ *         has another configuration and processes use it.
+ */
+int control_start(struct control *control, const struct conf *conf, char *error, size_t error_size);
+
+/** Both at once, where `conf` says. name, directory: instead of the configuration's; NULL: as
+ * there. @return as these. */
 int control_open(struct control **out, const struct conf *conf, const char *name,
                  const char *directory, char *error, size_t error_size);
 
@@ -48,15 +69,28 @@ uint64_t control_created(const struct control *control);
 /** The rule set in force; valid until control_close(). */
 struct ruleset control_rules(const struct control *control);
 
+/** conf_digest() of the configuration in force, and of the pending one (0: there is none). */
+uint64_t control_digest(const struct control *control);
+uint64_t control_pending_digest(const struct control *control);
+
 /**
  * A newer configuration is to follow: write its rule set beside the one in force. When this returns
  * every take keeps to the lower of both. Sizes in [node] and the names of the node and the segment
- * stay as they were.
- * @return SLOTSHARE_OK; SLOTSHARE_EBUSY: one is pending already; SLOTSHARE_ECONFIG: error says what
- *         cannot be changed while workers run; SLOTSHARE_ESYSTEM.
+ * stay as they were. One that was pending before is withdrawn first.
+ * @return SLOTSHARE_OK; SLOTSHARE_ECONFIG: error says what cannot be changed while workers run;
+ *         SLOTSHARE_ESYSTEM; with both what was pending still is.
  */
 int control_reload(struct control *control, const struct conf *conf, char *error,
                    size_t error_size);
+
+/** The pending configuration is not to follow. Records keep what it lowered them to: the core must
+ * have been told before, so that it counts no more. Nothing happens when none is pending. */
+void control_withdraw(struct control *control);
+
+/** Put a configuration of the same digest in the place of the one in force: line numbers, file and
+ * URLs, which people are shown. Not while one is pending. @return as control_reload(). */
+int control_refresh(struct control *control, const struct conf *conf, char *error,
+                    size_t error_size);
 
 /** The pending rule set, valid like control_rules(); its size is 0 when there is none. */
 struct ruleset control_pending(const struct control *control);

@@ -18,7 +18,9 @@ struct sample {
 };
 
 struct control {
-    slotshare *handle;
+    struct segment paths;  /* where it is; not mapped */
+    char directory[512];   /* of it */
+    slotshare *handle;     /* NULL: not started yet */
     uint32_t me;           /* the bridge's owner record */
     int lock;              /* keeps LOCK_BRIDGE; -1: none */
     struct sample *sample; /* one per counter entry */

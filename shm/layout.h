@@ -38,7 +38,7 @@
 #define LAYOUT_MAGIC UINT64_C(0x31524853544f4c53) /* "SLOTSHR1" */
 
 enum {
-    LAYOUT_VERSION = 1,
+    LAYOUT_VERSION = 2,
     HEADER_BYTES = 4096,
     CACHE_LINE = 64,
     SLOTS_PER_CHUNK = 16,
@@ -255,8 +255,9 @@ struct header {
 
     /* Read on each take, written rarely. */
     alignas(CACHE_LINE) _Atomic uint64_t rules; /* generation; its lowest bit picks the rule set */
-    _Atomic uint64_t pending; /* a rule set that is to follow: its generation; 0: none */
-    _Atomic uint64_t gate;    /* the same while takes are admitted; 0 once the segment is closed */
+    _Atomic uint64_t pending;   /* a rule set that is to follow: its generation; 0: none */
+    _Atomic uint64_t published; /* the last generation that ever was pending */
+    _Atomic uint64_t gate; /* the same while takes are admitted; 0 once the segment is closed */
     _Atomic uint64_t session_end;  /* CLOCK_BOOTTIME, ms; 0: none; UINT64_MAX: no deadline */
     _Atomic uint32_t counters_now; /* entries that may be used; it only grows */
     _Atomic uint32_t closed;       /* the file was removed: admit nothing */

@@ -100,6 +100,8 @@ static bool setup_of(const struct segment *segment, uint32_t index, struct count
 }
 
 static bool still_in_force(const struct segment *segment, const struct counter_setup *setup) {
+    /* with the fence in limit_publish(): who read bytes of a newer set sees that it is newer */
+    atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&segment->header->rules, memory_order_seq_cst) == setup->rules &&
            atomic_load_explicit(&segment->header->pending, memory_order_seq_cst) == setup->pending;
 }
@@ -163,7 +165,17 @@ int limit_publish(const struct segment *segment, uint32_t me, const void *rules,
     if (size > segment->rules_bytes) {
         return SLOTSHARE_ECONFIG;
     }
+    /* A set that was withdrawn has had a generation of the same parity, and nobody may take one for
+     * the other. */
     uint64_t next = atomic_load_explicit(&header->rules, memory_order_relaxed) + 1;
+    uint64_t published = atomic_load_explicit(&header->published, memory_order_relaxed);
+    while (next <= published) {
+        next += 2;
+    }
+    atomic_store_explicit(&header->published, next, memory_order_relaxed);
+    /* release: whoever reads the bytes that follow sees that nothing older is pending (pairs with
+     * the fence in still_in_force()) */
+    atomic_thread_fence(memory_order_release);
     /* A reader of the set before the last may still be at these bytes; it notices at its end that
      * the generation has moved (resolve.c). */
     memcpy(segment->rules[next & 1], rules, size);
@@ -171,6 +183,28 @@ int limit_publish(const struct segment *segment, uint32_t me, const void *rules,
     atomic_store_explicit(&header->pending, next, memory_order_seq_cst);
     lower_caps(segment, me);
     return SLOTSHARE_OK;
+}
+
+void limit_refresh(const struct segment *segment, uint32_t me) {
+    for (uint32_t i = 0; i < counter_count(segment); i++) {
+        struct counter *counter = &segment->counters[i];
+        struct counter_setup setup;
+        if (!view_live(counter) || !setup_of(segment, i, &setup)) {
+            continue;
+        }
+        limit_settle(segment, i);
+        if (atomic_load_explicit(&counter->record, memory_order_relaxed) == 0) {
+            set_cap(segment, me, counter, limit_cap(&setup));
+        }
+    }
+}
+
+void limit_withdraw(const struct segment *segment, uint32_t me) {
+    struct header *header = segment->header;
+    /* seq_cst: as where it is set */
+    if (atomic_exchange_explicit(&header->pending, 0, memory_order_seq_cst) != 0) {
+        limit_refresh(segment, me);
+    }
 }
 
 uint64_t limit_under_pending(const struct segment *segment, uint32_t index, uint64_t cap) {

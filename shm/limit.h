@@ -35,6 +35,17 @@ static inline bool limit_unsettled(const struct segment *segment, uint32_t index
 void limit_settle(const struct segment *segment, uint32_t index);
 
 /**
+ * The pending rule set is not to follow after all. Counters without a record go back to the opening
+ * deal of the set in force; a record keeps the lower share that it has, because the bridge has told
+ * others of it. Nothing happens when none is pending.
+ */
+void limit_withdraw(const struct segment *segment, uint32_t me);
+
+/** Caps of counters without a record, as the rule sets say now: a predecessor may have died on the
+ * way. For a bridge that starts. */
+void limit_refresh(const struct segment *segment, uint32_t me);
+
+/**
  * Write a rule set beside the one in force, as pending, and lower the caps that it lowers: when
  * this returns no take succeeds that either of the two refuses. The caller is the only one who
  * may (the bridge, or on a single host the holder of LOCK_CREATE).

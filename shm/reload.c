@@ -34,7 +34,7 @@ static int same_place(const struct segment *segment, const struct conf *conf,
 }
 
 int reload_publish(const struct segment *segment, uint32_t me, const struct conf *conf,
-                   const struct error_text *error) {
+                   bool replace, const struct error_text *error) {
     int result = same_place(segment, conf, error);
     void *rules = NULL;
     size_t size = 0;
@@ -45,6 +45,9 @@ int reload_publish(const struct segment *segment, uint32_t me, const struct conf
         error_set(error, "%s: no memory to compile the limits", conf->file);
         errno = ENOMEM;
         return SLOTSHARE_ESYSTEM;
+    }
+    if (replace && size <= segment->rules_bytes) {
+        limit_withdraw(segment, me);
     }
     result = limit_publish(segment, me, rules, size);
     free(rules);
@@ -76,7 +79,7 @@ static int reload_locked(slotshare *handle, uint32_t me, const struct conf *conf
         return SLOTSHARE_ESYSTEM;
     }
     limit_commit(&handle->segment, me); /* what one before us left */
-    int result = reload_publish(&handle->segment, me, conf, error);
+    int result = reload_publish(&handle->segment, me, conf, false, error);
     if (result == SLOTSHARE_OK) {
         limit_commit(&handle->segment, me);
     }

@@ -7,10 +7,10 @@
 
 /**
  * Compile and publish as pending, after a look at what cannot change while workers run.
- * @return SLOTSHARE_OK; SLOTSHARE_EBUSY: one is pending already; SLOTSHARE_ECONFIG;
- * SLOTSHARE_ESYSTEM.
+ * replace: withdraw what is pending; else SLOTSHARE_EBUSY when something is.
+ * @return SLOTSHARE_OK, SLOTSHARE_EBUSY, SLOTSHARE_ECONFIG, SLOTSHARE_ESYSTEM.
  */
 int reload_publish(const struct segment *segment, uint32_t me, const struct conf *conf,
-                   const struct error_text *error);
+                   bool replace, const struct error_text *error);
 
 #endif

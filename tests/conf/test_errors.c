@@ -143,7 +143,7 @@ static void options_in_general(void **state) {
          "counters, counters_max, owners, slots\n"},
         {CLUSTER "slots = 3\n",
          "5: unknown option \"slots\": this section has name, replicate, member NAME, witness "
-         "NAME, reserve, session, drain, certificate, key, ca\n"},
+         "NAME, reserve, session, drain, take_over_after, certificate, key, ca\n"},
         {"[host \"h\"]\nmax_outbound_connections = 3\n",
          "2: unknown option \"max_outbound_connections\": this section has "
          "cluster_max_outbound_connections, count_per\n"},

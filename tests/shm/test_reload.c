@@ -204,8 +204,6 @@ static void pending_then_committed(void **state) {
     assert_int_equal(stat_of(watch, "host:one").limit, 8);
     assert_int_equal(control_share_set(control, index, 5, 10), 0); /* not above the pending home */
     assert_int_equal(stat_of(watch, "host:one").share, 2);
-    assert_int_equal(control_reload(control, conf, place->error, sizeof place->error),
-                     SLOTSHARE_EBUSY);
     assert_true(control_fits(control));
     control_close(control);
     control = open_control(place, conf);
@@ -228,6 +226,92 @@ static void pending_then_committed(void **state) {
     conf_free(conf);
 }
 
+static int32_t share_of(slotshare *watch, const char *name) {
+    return stat_of(watch, name).share;
+}
+
+/* What is pending may be replaced by another set, or withdrawn. What has no record goes back to the
+ * opening deal; a record keeps the lower share, which others may have been told of. */
+static void pending_then_replaced(void **state) {
+    struct place *place = *state;
+    char *error = place->error;
+    struct conf *eight = load(place, CLUSTER(8));
+    struct conf *four = load(place, CLUSTER(4));
+    struct conf *two = load(place, CLUSTER(2));
+    struct control *control = open_control(place, eight);
+    struct control_memory memory;
+    uint32_t index;
+    control_memory_load(control, &memory);
+    memory.session_end = control_now() + 600000;
+    control_memory_store(control, &memory);
+    assert_int_equal(control_counter_find(control, "host:one", &index), SLOTSHARE_OK);
+    slotshare *watch = place_watch(place);
+    assert_int_equal(control_pending_digest(control), 0);
+    assert_true(control_digest(control) == conf_digest(eight));
+    control_withdraw(control); /* nothing */
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(control_reload(control, four, error, sizeof place->error), SLOTSHARE_OK);
+        assert_int_equal(share_of(watch, "host:one"), 2);
+        assert_true(control_pending_digest(control) == conf_digest(four));
+        assert_int_equal(control_reload(control, two, error, sizeof place->error), SLOTSHARE_OK);
+        assert_int_equal(share_of(watch, "host:one"), 1);
+        assert_int_equal(control_reload(control, four, error, sizeof place->error), SLOTSHARE_OK);
+        assert_int_equal(share_of(watch, "host:one"), 2);
+        control_withdraw(control);
+        assert_int_equal(share_of(watch, "host:one"), 4);
+    }
+    assert_int_equal(control_share_set(control, index, 6, 9), 0);
+    assert_int_equal(control_reload(control, two, error, sizeof place->error), SLOTSHARE_OK);
+    control_withdraw(control);
+    assert_int_equal(share_of(watch, "host:one"), 1);
+    control_record_drop(control, index);
+    /* A bridge that died while it withdrew: the next one makes good for it. */
+    control_close(control);
+    control = open_control(place, eight);
+    assert_int_equal(share_of(watch, "host:one"), 4);
+    /* What was committed elsewhere is committed here when the bridge starts. */
+    assert_int_equal(control_reload(control, two, error, sizeof place->error), SLOTSHARE_OK);
+    control_close(control);
+    control = open_control(place, two);
+    assert_int_equal(control_pending_digest(control), 0);
+    assert_int_equal(stat_of(watch, "host:one").limit, 2);
+    assert_int_equal(share_of(watch, "host:one"), 1);
+    assert_int_equal(control_refresh(control, two, error, sizeof place->error), SLOTSHARE_OK);
+    assert_int_equal(share_of(watch, "host:one"), 1);
+    slotshare_close(watch);
+    control_close(control);
+    conf_free(two);
+    conf_free(four);
+    conf_free(eight);
+}
+
+/* A configuration without this node leaves it nothing. */
+static void taken_out_of_the_cluster(void **state) {
+    static const char without[] =
+        NODE_SMALL "[cluster]\nmember other = tcp://127.0.0.1:7001\n"
+                   "member third = tcp://127.0.0.1:7003\n"
+                   "[host \"one\"]\ncluster_max_outbound_connections = 8\n";
+    struct place *place = *state;
+    struct conf *conf = load(place, CLUSTER(8));
+    struct conf *out = NULL;
+    struct conf_errors errors = {0};
+    assert_int_equal(conf_load_text("test", without, strlen(without), "mta1", &out, &errors), 0);
+    assert_true(out->self == CONF_SELF_NONE);
+    struct control *control = open_control(place, conf);
+    uint32_t index;
+    assert_int_equal(control_counter_find(control, "host:one", &index), SLOTSHARE_OK);
+    slotshare *watch = place_watch(place);
+    assert_int_equal(control_reload(control, out, place->error, sizeof place->error), SLOTSHARE_OK);
+    assert_int_equal(share_of(watch, "host:one"), 0);
+    control_commit(control);
+    assert_int_equal(stat_of(watch, "host:one").limit, 8);
+    assert_int_equal(share_of(watch, "host:one"), 0);
+    slotshare_close(watch);
+    control_close(control);
+    conf_free(out);
+    conf_free(conf);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(raised_and_lowered, place_setup, place_teardown),
@@ -238,6 +322,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_raised_limit_wakes, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(many_reloads_under_traffic, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(pending_then_committed, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(pending_then_replaced, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(taken_out_of_the_cluster, place_setup, place_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
