@@ -138,9 +138,9 @@ static void options_in_general(void **state) {
     const struct support_wrong rows[] = {
         {"name = a\n[node]\n",
          "1: option \"name\" stands before the first section: put it under one\n"},
-        {"[node]\nmember a = tcp://h:1\n",
-         "2: unknown option \"member a\": this section has name, segment, directory, listen, "
-         "counters, counters_max, owners, slots\n"},
+        {"[node]\nmember a = tcp://h:1\n", "2: unknown option \"member a\": this section has name, "
+                                           "segment, directory, state, listen, "
+                                           "counters, counters_max, owners, slots\n"},
         {CLUSTER "slots = 3\n",
          "5: unknown option \"slots\": this section has name, replicate, member NAME, witness "
          "NAME, reserve, session, drain, take_over_after, certificate, key, ca\n"},
@@ -153,8 +153,9 @@ static void options_in_general(void **state) {
          "cluster_max_outbound_connections, count_per\n"},
         {"[binding_group \"g\"]\nbindings = a\nbinding = b\n",
          "3: unknown option \"binding\": this section has bindings\n"},
-        {"[node]\n= 3\n", "2: unknown option \"\": this section has name, segment, directory, "
-                          "listen, counters, counters_max, owners, slots\n"},
+        {"[node]\n= 3\n",
+         "2: unknown option \"\": this section has name, segment, directory, state, "
+         "listen, counters, counters_max, owners, slots\n"},
         {"[node]\nslots =\n", "2: slots has no value: write one after '='\n"},
         {"[node]\nslots = ; 3\n", "2: slots has no value: write one after '='\n"},
         {"[node]\nname = a\nslots = 70000\nNAME = b\n",
@@ -183,9 +184,9 @@ static void lines(void **state) {
         {"[node]\rname = a\r",
          "1: holds the control character 0x0d: save the file as plain text (UTF-8)\n"},
         {"; \x7f\n", "1: holds the control character 0x7f: save the file as plain text (UTF-8)\n"},
-        {"[node]\n\xef\xbb\xbfname = a\n",
-         "2: unknown option \"\xef\xbb\xbfname\": this section has name, segment, directory, "
-         "listen, counters, counters_max, owners, slots\n"},
+        {"[node]\n\xef\xbb\xbfname = a\n", "2: unknown option \"\xef\xbb\xbfname\": this section "
+                                           "has name, segment, directory, state, "
+                                           "listen, counters, counters_max, owners, slots\n"},
     };
     SUPPORT_WRONG(rows);
     static const char with_nul[] = "[node]\nname = a\0b\n[nodd]\n";
