@@ -132,14 +132,6 @@ static bool fill_counter(const struct segment *segment, uint32_t index,
     return true;
 }
 
-static int count_waiting(const struct segment *segment, uint32_t index) {
-    int waiting = 0;
-    for (uint32_t i = 1; i < segment->owner_count; i++) {
-        waiting += READ(segment->owners[i].waiting) == index + 1;
-    }
-    return waiting;
-}
-
 int slotshare_stat_counters(slotshare *handle, slotshare_counter_visitor visit, void *arg) {
     if (!handle || !visit) {
         return SLOTSHARE_EINVAL;
@@ -152,9 +144,7 @@ int slotshare_stat_counters(slotshare *handle, slotshare_counter_visitor visit, 
             !fill_counter(segment, i, &counter)) {
             continue;
         }
-        if (READ(segment->counters[i].wait) != 0) {
-            counter.waiting = count_waiting(segment, i);
-        }
+        counter.waiting = view_waiting(segment, i);
         if (visit(&counter, arg)) {
             break;
         }

@@ -33,6 +33,19 @@ int view_in_use(const struct counter *counter) {
     return count == COUNT_RETIRED ? 0 : (int)count;
 }
 
+int view_waiting(const struct segment *segment, uint32_t index) {
+    int waiting = 0;
+    /* relaxed, here and below: for people, and for guesses */
+    if (atomic_load_explicit(&segment->counters[index].wait, memory_order_relaxed) == 0) {
+        return 0;
+    }
+    for (uint32_t i = 1; i < segment->owner_count; i++) {
+        waiting +=
+            atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed) == index + 1;
+    }
+    return waiting;
+}
+
 void view_source(const struct segment *segment, uint32_t line, char *out, size_t size) {
     out[0] = '\0';
     if (line) {

@@ -17,6 +17,9 @@ int view_reserve(uint64_t cap);
 /** Slots in use; a retired counter has 0. */
 int view_in_use(const struct counter *counter);
 
+/** Owners that sleep for a slot of this counter now. */
+int view_waiting(const struct segment *segment, uint32_t index);
+
 /** "file:line" of a limit, "" when no stanza sets it. */
 void view_source(const struct segment *segment, uint32_t line, char *out, size_t size);
 

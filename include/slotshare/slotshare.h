@@ -287,6 +287,8 @@ struct slotshare_explanation {
     int clustered;              /**< nonzero: the segment belongs to a cluster */
     int session;     /**< nonzero: this host has a valid session: its share is in force */
     int would_admit; /**< nonzero: a take would succeed now */
+    int waiting;     /**< takes on this host that wait for a slot now: where that is enough to keep
+                          the slots busy, one more does better to come again later */
 };
 
 /**

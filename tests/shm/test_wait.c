@@ -50,6 +50,9 @@ static void woken_by_a_release(void **state) {
         assert_int_equal(slotshare_acquire(handle, &one, &slot), SLOTSHARE_OK);
         const pid_t pid = child_start(place, wait_for_one, round % 2 ? -1 : 100000);
         await_waiters(handle, 1);
+        struct slotshare_explanation why;
+        assert_int_equal(slotshare_explain(handle, &one, &why), SLOTSHARE_OK);
+        assert_int_equal(why.waiting, 1);
         assert_int_equal(board_get(place, 0), round - 1);
         assert_int_equal(slotshare_release(handle, slot), SLOTSHARE_OK);
         assert_int_equal(child_end(place, pid), 0);
