@@ -90,6 +90,17 @@ static void warn_limit(struct daemon *daemon, uint64_t member, uint32_t key, int
     log_end(&line);
 }
 
+static void warn_config(struct daemon *daemon, const char *event, const char *reason,
+                        const struct core_action *action) {
+    struct log_line line;
+    log_begin(daemon->log, &line, LOG_LEVEL_WARNING, event);
+    log_text(&line, "member", daemon_member_name(daemon, action->config.member));
+    log_uint(&line, "epoch_there", action->config.epoch);
+    log_uint(&line, "digest_there", action->config.digest);
+    log_text(&line, "reason", reason);
+    log_end(&line);
+}
+
 static void send_heartbeat(struct daemon *daemon, const struct core_heartbeat *heartbeat) {
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     message.heartbeat = *heartbeat;
@@ -132,8 +143,18 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
     case CORE_SCAN:
         daemon->scan_wanted = true;
         break;
+    case CORE_PROMISE:
     case CORE_COMMIT:
         /* Nothing is ever pending here: a changed file means new bridges. */
+        break;
+    case CORE_FOREIGN_CONFIG:
+        warn_config(daemon, "foreign_configuration",
+                    "that member runs a configuration that this node does not have: copy its file "
+                    "here; until then this node keeps to its reserve",
+                    action);
+        break;
+    case CORE_WARN_FILE:
+        warn_config(daemon, "files_differ", "that member has another configuration file", action);
         break;
     case CORE_SEND_HEARTBEAT:
         send_heartbeat(daemon, action->heartbeat);

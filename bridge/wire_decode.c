@@ -134,7 +134,8 @@ static enum wire_result take_records(struct wire_decoder *decoder, const Wire__H
 static enum wire_result take_heartbeat(struct wire_decoder *decoder, const Wire__Heartbeat *from,
                                        const struct wire_names *names, bool records,
                                        struct core_heartbeat *to) {
-    if (from->join < WIRE__JOIN__JOIN_NO || from->join > WIRE__JOIN__JOIN_FRESH)
+    if (from->n_vouched_dead > CORE_MEMBERS_MAX || from->join < WIRE__JOIN__JOIN_NO ||
+        from->join > WIRE__JOIN__JOIN_FRESH)
         return WIRE_ERANGE;
     *to = (struct core_heartbeat){
         .from = decoder->from_hash,
@@ -147,6 +148,9 @@ static enum wire_result take_heartbeat(struct wire_decoder *decoder, const Wire_
         .epoch_digest = from->epoch_digest,
         .ready = from->ready,
         .ready_digest = from->ready_digest,
+        .proposed = from->proposed,
+        .vouched = (uint32_t)from->n_vouched_dead,
+        .vouched_dead = from->vouched_dead,
         .echo_term = term_of(from->echo_term),
         .echo_time = from->echo_time,
         .join = (enum core_join)from->join,
@@ -220,6 +224,9 @@ static enum wire_result take_deal(struct wire_decoder *decoder, const Wire__Deal
         .time = from->time,
         .epoch = from->epoch,
         .epoch_digest = from->epoch_digest,
+        .agreed = from->agreed,
+        .agreed_digest = from->agreed_digest,
+        .minority = from->minority,
         .whole = from->whole,
         .contended_key = contended,
         .part = part,
@@ -265,6 +272,7 @@ static void take_vote_request(struct wire_decoder *decoder, const Wire__VoteRequ
         .generation = from->generation,
         .term = term_of(from->term),
         .round = from->round,
+        .minority = from->minority,
     };
 }
 

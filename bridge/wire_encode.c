@@ -93,6 +93,13 @@ static bool pack_heartbeat(struct wire_encoder *encoder, const struct core_heart
     to->epoch_digest = from->epoch_digest;
     to->ready = from->ready;
     to->ready_digest = from->ready_digest;
+    to->proposed = from->proposed;
+    to->n_vouched_dead = from->vouched;
+    to->vouched_dead = arena_array(arena, from->vouched, sizeof *to->vouched_dead);
+    if (to->vouched_dead == NULL)
+        return false;
+    for (uint32_t i = 0; i < from->vouched; i++)
+        to->vouched_dead[i] = from->vouched_dead[i];
     to->echo_term = make_term(arena, from->echo_term, &ok);
     to->echo_time = from->echo_time;
     to->join = (Wire__Join)from->join;
@@ -190,6 +197,9 @@ static bool pack_deal(struct wire_encoder *encoder, const struct core_deal *from
     to->time = from->time;
     to->epoch = from->epoch;
     to->epoch_digest = from->epoch_digest;
+    to->agreed = from->agreed;
+    to->agreed_digest = from->agreed_digest;
+    to->minority = from->minority;
     to->whole = from->whole;
     if (!ok || !places_make(&places, arena, from))
         return false;
@@ -239,6 +249,7 @@ static Wire__VoteRequest *pack_vote_request(struct wire_encoder *encoder,
     to->generation = from->generation;
     to->term = make_term(&encoder->arena, from->term, &ok);
     to->round = from->round;
+    to->minority = from->minority;
     return ok ? to : NULL;
 }
 

@@ -77,6 +77,12 @@ static void report(struct core *core, const struct core_heartbeat *heartbeat, in
             learn_limit(core, entry, peer, record);
         }
         if (record->grant >= entry->grant) {
+            /* What a file that is pending there keeps it from is not given again and again. */
+            if (held < entry->share && peer->proposed != 0) {
+                entry->ceiling = held;
+            } else if (held > entry->ceiling) {
+                entry->ceiling = INT32_MAX;
+            }
             entry->out = held;
             entry->confirmed = true;
             entry->share = entry->share < held ? entry->share : held;
@@ -207,6 +213,37 @@ static void join(struct core *core, uint64_t now, const struct core_heartbeat *h
 
 /* ---- */
 
+/* What a member says of configurations, if this is the newest that it said. */
+static void note_config(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat,
+                        int at) {
+    struct peer *peer = &core->peer[at];
+
+    peer->ready = heartbeat->ready;
+    peer->ready_digest = heartbeat->ready_digest;
+    bool newest = peer->said_boot == heartbeat->boot && peer->said_sequence == heartbeat->sequence;
+    if (!newest && peer->hash != core->self) {
+        return;
+    }
+    for (uint32_t i = 0; peer->proposed != heartbeat->proposed && i < core->active_count; i++) {
+        coordinator_entry(core, core->active[i], at)->ceiling = INT32_MAX;
+        coordinator_touch(core, core->active[i]);
+    }
+    peer->proposed = heartbeat->proposed;
+    peer->proposed_at = now;
+    if (core->pending.members != 0 || heartbeat->proposed != 0 ||
+        heartbeat->epoch != core->committed.epoch) {
+        peer->hello = heartbeat->sequence;
+    }
+}
+
+/* It keeps to what is committed here: because it has committed that, or promised it. */
+static bool same_config(const struct core *core, const struct core_heartbeat *heartbeat) {
+    return heartbeat->epoch == core->committed.epoch ||
+           (heartbeat->ready == core->committed.epoch &&
+            heartbeat->ready_digest == core->committed.digest) ||
+           MUTANT(core, MUTANT_FOREIGN_GOES_ON);
+}
+
 void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
     int at = core_find_peer(core, heartbeat->from);
 
@@ -220,10 +257,8 @@ void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heart
         !fresh(core, now, heartbeat)) {
         return;
     }
-    peer->ready = heartbeat->ready;
-    peer->ready_digest = heartbeat->ready_digest;
-    peer->vouched_dead = false; /* it is not */
-    if (peer->state == PEER_NONE) {
+    note_config(core, now, heartbeat, at);
+    if (peer->state == PEER_NONE || !same_config(core, heartbeat)) {
         return;
     }
     if (known && !same_boot && heartbeat->join != CORE_JOIN_FRESH) {
@@ -255,16 +290,17 @@ void core_on_heartbeat(struct core *core, uint64_t now, const struct core_heartb
         return;
     }
     if (core_find_peer(core, heartbeat->from) < 0 || core_absurd_term(&heartbeat->term) ||
-        heartbeat->sequence == 0 || heartbeat->boot == 0 ||
-        (unsigned)heartbeat->join > CORE_JOIN_FRESH) {
+        heartbeat->sequence == 0 || heartbeat->boot == 0 || core_absurd_epoch(heartbeat->epoch) ||
+        heartbeat->vouched > CORE_MEMBERS_MAX || (unsigned)heartbeat->join > CORE_JOIN_FRESH) {
         core->stats.ignored++;
         return;
     }
+    config_heard(core, now, heartbeat);
     election_seen(core, &heartbeat->term);
     if (core->leading && core_compare_terms(&heartbeat->term, &core->term) > 0) {
         coordinator_step_down(core); /* there has been a later one */
     }
-    member_commit(core, now, heartbeat->epoch, heartbeat->epoch_digest, false);
+    config_learn(core, now, heartbeat->from, heartbeat->epoch, heartbeat->epoch_digest, false);
     admit_on_heartbeat(core, now, heartbeat);
     core_run(core, now);
 }

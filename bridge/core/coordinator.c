@@ -74,11 +74,9 @@ void coordinator_make_row(struct core *core, uint32_t key) {
     for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
         struct entry *entry = coordinator_entry(core, key, i);
-        if (peer->hash == 0) {
-            continue;
-        }
-        *entry = (struct entry){.confirmed = true, .limit = -1, .resend = CORE_NEVER};
-        if (peer->state == PEER_NONE) {
+        *entry = (struct entry){
+            .confirmed = true, .ceiling = INT32_MAX, .limit = -1, .resend = CORE_NEVER};
+        if (peer->hash == 0 || peer->state == PEER_NONE) {
             continue;
         }
         entry->home = deal_home(&core->deal_committed, peer->hash, counter->hash, counter->limit);
@@ -122,13 +120,11 @@ void coordinator_step_down(struct core *core) {
 
 static void forget_peer(const struct core *core, struct peer *peer) {
     bool holds = peer->committed && !peer->witness;
-    *peer = (struct peer){.hash = peer->hash,
-                          .committed = peer->committed,
-                          .pending = peer->pending,
-                          .witness = peer->witness,
-                          .pending_witness = peer->pending_witness,
-                          .vouched_dead = peer->vouched_dead,
-                          .state = holds && core->leading ? PEER_UNKNOWN : PEER_NONE};
+    peer->state = holds && core->leading ? PEER_UNKNOWN : PEER_NONE;
+    peer->boot = peer->sequence = peer->session = 0;
+    peer->last_ack = peer->gone_at = peer->ack = peer->hello = peer->grant_floor = 0;
+    peer->admit = false;
+    peer->ready = peer->ready_digest = peer->proposed = peer->proposed_at = 0;
 }
 
 void coordinator_take_over(struct core *core, uint64_t now) {
@@ -225,13 +221,15 @@ static bool accounts_fit(const struct core *core, uint32_t key) {
 }
 
 static bool may_commit(const struct core *core) {
-    if (core->pending.epoch == 0) {
+    bool promised = core->promised || MUTANT(core, MUTANT_READY_UNPROMISED);
+    if (core->pending.members == 0 || !promised || core->minority || core->promising ||
+        (core->lease_epoch != core->pending.epoch && !MUTANT(core, MUTANT_OLD_MAJORITY))) {
         return false;
     }
     for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
-        if (peer->hash == 0 || (peer->vouched_dead && !peer->pending)) {
-            continue; /* an operator vouches that it holds nothing, and it goes */
+        if (peer->hash == 0 || peer->vouched_dead) {
+            continue; /* an operator vouches that it holds nothing */
         }
         bool fits = peer->hash == core->self ? core->fits
                                              : peer->ready == core->pending.epoch &&
@@ -258,7 +256,9 @@ static void commit(struct core *core, uint64_t now) {
             coordinator_drop_row(core, key);
         }
     }
-    member_commit(core, now, epoch, core->pending.digest, true);
+    if (!config_commit(core, now, epoch)) {
+        return;
+    }
     for (int i = 0; i < core->peers; i++) {
         struct peer *peer = &core->peer[i];
         bool holds = peer->committed && !peer->witness;

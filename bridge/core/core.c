@@ -56,6 +56,10 @@ struct core_session core_memory_session(const struct core *core) {
                                  core->memory.session_number};
 }
 
+bool core_absurd_epoch(uint64_t epoch) {
+    return epoch > (uint64_t)1 << 62;
+}
+
 bool core_absurd_term(const struct core_term *term) {
     return term->number > (uint64_t)1 << 62;
 }
@@ -83,60 +87,6 @@ bool core_has_member(const struct core_membership *membership, uint64_t hash) {
 static bool timers_good(const struct core_timers *t) {
     return t->heartbeat != 0 && t->session != 0 && t->leader != 0 && t->drain != 0 &&
            t->grace != 0 && t->rotation != 0 && t->cool != 0 && t->fresh != 0 && t->coalesce != 0;
-}
-
-static bool membership_good(const struct core_membership *m) {
-    if (m->epoch == 0 || m->reserve_percent > 100 || m->members == 0 ||
-        m->members > CORE_MEMBERS_MAX) {
-        return false;
-    }
-    for (uint32_t i = 0; i < m->members; i++) {
-        for (uint32_t j = 0; j < i; j++) {
-            if (m->member[i].hash == m->member[j].hash) {
-                return false;
-            }
-        }
-        if (m->member[i].hash == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void fill_deal(struct deal_members *deal, const struct core_membership *membership) {
-    memset(deal, 0, sizeof *deal);
-    deal->reserve_percent = membership->reserve_percent;
-    for (uint32_t i = 0; i < membership->members; i++) {
-        if (!membership->member[i].witness) {
-            deal->hash[deal->count++] = membership->member[i].hash;
-        }
-    }
-}
-
-/* Enter the members of a configuration into the table of peers. */
-static bool enter_peers(struct core *core, const struct core_membership *membership, bool pending) {
-    for (uint32_t i = 0; i < membership->members; i++) {
-        int at = core_find_peer(core, membership->member[i].hash);
-        for (int j = 0; at < 0 && j < CORE_MEMBERS_MAX; j++) {
-            if (core->peer[j].hash == 0) {
-                core->peer[j] = (struct peer){.hash = membership->member[i].hash};
-                at = j;
-            }
-        }
-        if (at < 0) {
-            return false;
-        }
-        core->peers = at >= core->peers ? at + 1 : core->peers;
-        struct peer *peer = &core->peer[at];
-        if (pending) {
-            peer->pending = true;
-            peer->pending_witness = membership->member[i].witness;
-        } else {
-            peer->committed = true;
-            peer->witness = membership->member[i].witness;
-        }
-    }
-    return true;
 }
 
 void core_destroy(struct core *core) {
@@ -176,13 +126,12 @@ static void start(struct core *core, const struct core_options *options, uint64_
     core->created = options->created;
     core->random = options->seed;
     core->timers = options->timers;
-    core->committed = options->committed;
     core->memory = options->memory;
-    fill_deal(&core->deal_committed, &core->committed);
+    config_start(core, options, now);
     core->sequence = core->memory.sequence;
     core->own_number = core->memory.term;
     core->heartbeat_due = now + core_random(core, core->timers.heartbeat);
-    core->coordinator_heard = now;
+    core->coordinator_heard = core->majority_heard = now;
     core->drain_due = CORE_NEVER;
     core->election_due = now + RETRY_MS + core_random(core, RETRY_MS);
     core->scan_ok = core->memory.session_end == 0; /* never above the reserve in this incarnation */
@@ -207,7 +156,7 @@ static void start(struct core *core, const struct core_options *options, uint64_
 
 struct core *core_create(const struct core_options *options, uint64_t now) {
     if (options->keys == 0 || options->keys > CORE_KEYS_MAX || options->self == 0 ||
-        !timers_good(&options->timers) || !membership_good(&options->committed)) {
+        !timers_good(&options->timers) || !config_options_good(options)) {
         return NULL;
     }
     struct core *core = calloc(1, sizeof *core);
@@ -223,7 +172,6 @@ struct core *core_create(const struct core_options *options, uint64_t now) {
     core->mutant = core_mutant;
 #endif
     start(core, options, now);
-    enter_peers(core, &core->committed, false);
     return core;
 }
 
@@ -269,59 +217,6 @@ uint64_t core_next_tick(const struct core *core) {
     return due;
 }
 
-/* ---- configuration ---- */
-
-bool core_config_pending(struct core *core, uint64_t now, const struct core_membership *pending) {
-    struct peer saved[CORE_MEMBERS_MAX];
-
-    if (!membership_good(pending) || core->pending.epoch != 0 ||
-        pending->epoch <= core->committed.epoch) {
-        return false;
-    }
-    memcpy(saved, core->peer, sizeof saved);
-    if (!enter_peers(core, pending, true)) {
-        memcpy(core->peer, saved, sizeof saved);
-        return false;
-    }
-    core->pending = *pending;
-    fill_deal(&core->deal_pending, pending);
-    /* Compared as sets: a change of order alone is none, because homes go by hash. */
-    core->members_change = core->deal_pending.count != core->deal_committed.count ||
-                           pending->reserve_percent != core->committed.reserve_percent;
-    for (int i = 0; i < core->peers; i++) {
-        const struct peer *peer = &core->peer[i];
-        bool was = peer->committed && !peer->witness,
-             will = peer->pending && !peer->pending_witness;
-        core->members_change = core->members_change || was != will;
-    }
-    core->fits = false;
-    core->scan_ok = false; /* caps went down: what was read before may be too low now */
-    core->scan_asked = core->scanning = false;
-    for (uint32_t key = 0; key < core->keys; key++) {
-        if (core->counter[key].defined) {
-            table_deal(core, &core->counter[key]);
-            table_watch(core, now, key);
-        }
-    }
-    core_run(core, now);
-    return true;
-}
-
-void core_config_fits(struct core *core, uint64_t now) {
-    core->fits = core->pending.epoch != 0;
-    heartbeat_soon(core, now);
-    core_run(core, now);
-}
-
-void core_vouch_dead(struct core *core, uint64_t now, uint64_t member) {
-    int at = core_find_peer(core, member);
-
-    if (at >= 0 && member != core->self) {
-        core->peer[at].vouched_dead = true;
-    }
-    core_run(core, now);
-}
-
 void core_leave(struct core *core, uint64_t now) {
     core->leaving = true;
     coordinator_step_down(core);
@@ -349,6 +244,12 @@ uint64_t core_coordinator(const struct core *core, uint64_t now) {
 
 bool core_leading(const struct core *core, uint64_t now) {
     return coordinator_acts(core, now);
+}
+
+bool core_minority(const struct core *core, uint64_t now) {
+    return coordinator_acts(core, now)
+               ? core->minority
+               : core_coordinator(core, now) != 0 && core->following_minority;
 }
 
 struct core_stats core_stats(const struct core *core) {

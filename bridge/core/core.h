@@ -12,6 +12,7 @@
  *   it is old by the time the core acts is harmless.
  * - After every event, take all actions with core_next_action() and perform each before the next:
  *   their order matters (a vote is stored before it is sent).
+ * - CORE_PROMISE: store it where it outlives the bridge and the host, then core_promise_done().
  * - CORE_SET_SHARE: apply it in the segment, then feed core_share_applied() with the slots in use
  *   read after that. It and core_counter_update() may be fed while actions are still waiting.
  * - Every message is published to all members. A message that never arrives, arrives late, twice
@@ -55,8 +56,8 @@ struct core_member {
 
 /** Who takes part, and under which edition of the configuration. */
 struct core_membership {
-    uint64_t epoch;  /**< a newer configuration has a higher one; from 1 */
-    uint64_t digest; /**< of limits and members: two files that call themselves the same epoch */
+    uint64_t epoch;  /**< a newer configuration has a higher one; from 1, given by the cluster */
+    uint64_t digest; /**< of limits, members and reserve: stands for the content; not 0 */
     uint32_t reserve_percent; /**< 0 to 100 */
     uint32_t members;
     struct core_member member[CORE_MEMBERS_MAX]; /**< in the order of their names */
@@ -73,6 +74,15 @@ struct core_timers {
     uint32_t cool;      /**< 8000: without anyone hungry, until the opening deal comes back */
     uint32_t fresh;     /**< 2000: age of the newest echo that still counts */
     uint32_t coalesce;  /**< 20: least time between two messages of one kind */
+    /**
+     * 0: never. Else: when no coordinator of a majority was heard for so long, the members that
+     * hear each other deal among themselves, without a majority. The reserves of those that are
+     * silent stay theirs, so that nothing goes over while these are dead or keep to their reserves.
+     * But when there is another group that hears nothing of this one and has a coordinator too (a
+     * majority elsewhere, or one that took over as well), each of the groups uses the limit less
+     * the reserves of the others: with g groups up to g times the limit.
+     */
+    uint32_t take_over_after;
 };
 /** The defaults above. */
 struct core_timers core_timers_default(void);
@@ -84,7 +94,15 @@ struct core_options {
     uint64_t seed;    /**< of the waits that must differ between nodes; anything */
     uint32_t keys; /**< counters at most, 1 to CORE_KEYS_MAX; about 4.5 kB of address space each */
     struct core_timers timers;
+    /** As CORE_COMMIT had it stored. epoch 0, members 0: none yet, this is a new node. It holds
+     * nothing until it learns that `pending` is committed, or founds a cluster with others that are
+     * as new: all members of its file that have the same file. To found one with less than all
+     * members, start one of them with its file as committed, epoch 1. */
     struct core_membership committed;
+    /** What the segment holds as pending; members 0: none. promised: as CORE_PROMISE had it stored,
+     * and epoch is the promise's; else epoch does not matter. */
+    struct core_membership pending;
+    bool promised;
     struct control_memory memory; /**< as loaded; generation already that of this bridge */
 };
 
@@ -112,10 +130,12 @@ struct core_heartbeat {
     uint64_t sequence;     /**< from 1 */
     struct core_term term; /**< highest seen */
     struct core_session session;
-    uint64_t epoch; /**< committed at the sender */
+    uint64_t epoch; /**< committed at the sender; 0: none */
     uint64_t epoch_digest;
-    uint64_t ready,
-        ready_digest;           /**< pending configuration that the sender already fits; 0: none */
+    uint64_t proposed;            /**< digest of the configuration pending at the sender; 0: none */
+    uint64_t ready, ready_digest; /**< promised by the sender, which already fits it; 0: none */
+    uint32_t vouched; /**< members for which the sender's operator vouches that they are dead */
+    const uint64_t *vouched_dead;
     struct core_term echo_term; /**< of the newest deal message seen */
     uint64_t echo_time;         /**< its time, on the coordinator's clock */
     enum core_join join;
@@ -148,7 +168,11 @@ struct core_deal {
     struct core_term term;
     uint64_t time;                /**< coordinator's clock */
     uint64_t epoch, epoch_digest; /**< committed at the coordinator */
-    bool whole;                   /**< contended says the whole set; else it says nothing */
+    /** All members of the committed and of this configuration have proposed it: who finds its own
+     * heartbeat acknowledged may promise it. 0: none. */
+    uint64_t agreed, agreed_digest;
+    bool minority; /**< from a coordinator without a majority: see core_timers.take_over_after */
+    bool whole;    /**< contended says the whole set; else it says nothing */
     uint32_t contended;
     const uint32_t *contended_key;
     uint32_t parts;
@@ -159,6 +183,7 @@ struct core_vote_request {
     uint64_t from, boot, generation;
     struct core_term term;
     uint64_t round; /**< of this candidate; from 1 */
+    bool minority;  /**< for want of a majority: see core_timers.take_over_after */
 };
 
 struct core_vote {
@@ -178,13 +203,24 @@ enum core_action_type {
     CORE_READ,         /**< core_counter_update() for share.key, now */
     CORE_SCAN,         /**< core_scan_begin(), core_counter_update() for every counter with more
                             in use than its reserve, core_scan_done(); asked again until done */
-    CORE_COMMIT,       /**< the pending configuration is the committed one now: store that */
+    CORE_PROMISE,      /**< store that the pending configuration (its content too) is promised under
+                            this epoch, so that it outlives this bridge and the host's next boot; then
+                            core_promise_done() */
+    CORE_COMMIT, /**< commit.digest is the pending configuration's: it is the committed one now, in
+                      the segment and in the store, and nothing is pending or promised. Or it is
+                      the committed one's: that one's epoch is this now, no promise is left, and
+                      what is pending stays so */
     CORE_SEND_HEARTBEAT,
     CORE_SEND_DEAL,
     CORE_SEND_VOTE_REQUEST,
     CORE_SEND_VOTE,
-    CORE_WARN_LIMIT, /**< member's file says another limit for key: tell people. Only from the
-                          coordinator, once per member, counter and limit */
+    CORE_FOREIGN_CONFIG, /**< config.member has committed a configuration that this node does not
+                              have: its file must be loaded here. Until then this node keeps to its
+                              reserve. Once for each configuration */
+    CORE_WARN_FILE,      /**< config.member runs another file than this node for 10 s now; once
+                              for each member and file */
+    CORE_WARN_LIMIT,     /**< member's file says another limit for key: tell people. Only from the
+                              coordinator, once per member, counter and limit */
 };
 
 /** Pointers in it are valid until the next call with this core. */
@@ -199,7 +235,12 @@ struct core_action {
         } share; /**< SET_SHARE; DROP_RECORD and READ: key alone */
         struct {
             uint64_t epoch, digest;
-        } commit;
+            bool member; /**< false: this node is no member any more */
+        } commit;        /**< COMMIT; PROMISE without member */
+        struct {
+            uint64_t member;        /**< who said so */
+            uint64_t epoch, digest; /**< of WARN_FILE: what it proposes, if it does (epoch 0) */
+        } config;
         const struct core_heartbeat *heartbeat;
         const struct core_deal *deal;
         struct core_vote_request vote_request;
@@ -216,9 +257,10 @@ struct core_action {
 
 /**
  * @return NULL when memory is out or the options are out of range (members 1 to CORE_MEMBERS_MAX,
- * all hashes different and not 0, a timer of 0).
+ * in both configurations together, too; all hashes different and not 0; digests not 0; a timer of
+ * 0; neither a committed nor a pending configuration; promised what is not newer).
  * Feed core_counter_define() and core_counter_restore() for every record in the segment before
- * anything else, then core_config_pending() if a configuration was pending.
+ * anything else.
  */
 struct core *core_create(const struct core_options *options, uint64_t now);
 void core_destroy(struct core *core);
@@ -274,20 +316,50 @@ void core_on_deal(struct core *core, uint64_t now, const struct core_deal *messa
 void core_on_vote_request(struct core *core, uint64_t now, const struct core_vote_request *message);
 void core_on_vote(struct core *core, uint64_t now, const struct core_vote *message);
 
-/* ---- configuration ---- */
+/* ---- configuration ----
+ *
+ * A file that has changed is a proposal: this node keeps to the lower of both, and may load another
+ * one in its place. When all members of the committed and the proposed configuration propose the
+ * same, each promises it, for good. When all have promised it and fit it, it is committed.
+ */
+
+enum core_config_result {
+    CORE_CONFIG_PROPOSED,  /**< it is pending now, in the place of what was pending */
+    CORE_CONFIG_WITHDRAWN, /**< it is the committed one: nothing is pending any more */
+    CORE_CONFIG_SAME,      /**< it is what is pending already; or nothing is, and it is committed */
+    CORE_CONFIG_PROMISED,  /**< not now: another one is promised. Load it again after CORE_COMMIT */
+    CORE_CONFIG_BAD,       /**< out of range, or too many members in both together */
+};
+
+/** What core_config_propose() would return. Nothing changes. config->epoch does not matter. */
+enum core_config_result core_config_check(const struct core *core,
+                                          const struct core_membership *config);
 
 /**
- * A newer configuration was loaded, and the segment's workers keep to the lower of both from now
- * on. Every defined counter whose limit differs must be defined again with its pending_limit.
- * @return false, and nothing changed: not newer, out of range, or another one is still pending.
+ * A file was loaded. First call core_config_check(). When it says PROPOSED, write the rule set into
+ * the segment as the pending one, define every counter again with its pending_limit, and call this;
+ * when WITHDRAWN, drop the pending one from the segment and call this; all that without any other
+ * event in between. With the other results nothing changes here or there.
  */
-bool core_config_pending(struct core *core, uint64_t now, const struct core_membership *pending);
+enum core_config_result core_config_propose(struct core *core, uint64_t now,
+                                            const struct core_membership *config);
+
 /** Since the pending configuration took effect in the segment, every counter was seen with no more
  * in use than its home there. */
 void core_config_fits(struct core *core, uint64_t now);
-/** The operator vouches that this member is dead and holds nothing: it need not be ready, and what
- * it held is free at once. */
-void core_vouch_dead(struct core *core, uint64_t now, uint64_t member);
+
+/** CORE_PROMISE was performed. stored: it will be there after a reboot; else nothing is promised,
+ * and it is asked for again, later. */
+void core_promise_done(struct core *core, uint64_t now, bool stored);
+
+/**
+ * The operator vouches that this member is dead and holds nothing: it need not propose, promise or
+ * vote, and what it held is free at once. Other nodes are told; a restart of this bridge forgets
+ * it, and so does hearing of that member. Its host must not come back with what it had stored: only
+ * as a new node.
+ * @return false: no other member of that name is known here, or it was heard within the session.
+ */
+bool core_vouch_dead(struct core *core, uint64_t now, uint64_t member);
 
 /** Hand back at once what is not in use, and ask for nothing more. The bridge may end when
  * core_left() is true, or after a second. */
@@ -304,6 +376,29 @@ bool core_leading(const struct core *core, uint64_t now);
 bool core_contended(const struct core *core, uint32_t key);
 /** What this node may take up to, as the core sees it; 0 when the key is not defined. */
 int32_t core_cap(const struct core *core, uint64_t now, uint32_t key);
+
+/** Leads, or follows who leads, without a majority: see core_timers.take_over_after. */
+bool core_minority(const struct core *core, uint64_t now);
+
+/** The configurations of this node. 0: none. */
+struct core_config_state {
+    uint64_t committed, committed_digest;
+    uint64_t pending_digest;
+    uint64_t promised; /**< the epoch under which the pending one is promised; 0: it may change */
+    bool fits;         /**< core_config_fits() was told for the pending one */
+    uint64_t foreign, foreign_digest; /**< committed by others, and not known here */
+};
+struct core_config_state core_config_state(const struct core *core);
+
+/** What a member said last, for people. */
+struct core_member_state {
+    uint64_t heard;                                              /**< when; 0: never */
+    uint64_t epoch, epoch_digest, proposed, ready, ready_digest; /**< as in its heartbeat */
+    bool committed, pending; /**< member of the one and of the other configuration here */
+    bool vouched_dead;
+};
+/** @return false: no member of either configuration. */
+bool core_member_state(const struct core *core, uint64_t member, struct core_member_state *out);
 
 /** Counts since creation; nothing depends on them. */
 struct core_stats {

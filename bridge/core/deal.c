@@ -80,12 +80,7 @@ static void gather(struct core *core, uint32_t key, struct table *table) {
         }
         if (core->peer[i].state == PEER_LIVE) {
             int32_t want = entry->wants > entry->reserve ? entry->wants : entry->reserve;
-            if (table_changes(core, &core->counter[key])) {
-                /* It would not go above its next home in any case: do not deal what lies idle. */
-                int32_t next = deal_home(&core->deal_pending, core->peer[i].hash,
-                                         core->counter[key].hash, core->counter[key].pending_limit);
-                want = want < next ? want : next;
-            }
+            want = want < entry->ceiling ? want : entry->ceiling;
             table->live[table->count] = i;
             table->want[table->count++] = want;
         } else {
@@ -99,6 +94,11 @@ static void gather(struct core *core, uint32_t key, struct table *table) {
     }
 }
 
+/* Its home, or what keeps it from that for now. */
+static int32_t home_of(const struct entry *entry) {
+    return entry->home < entry->ceiling ? entry->home : entry->ceiling;
+}
+
 /* Nobody hungry for a while: the opening deal comes back, and the counter costs nothing again.
  * @return true: the row is gone. */
 static bool cool(struct core *core, uint64_t now, uint32_t key, struct table *table) {
@@ -109,7 +109,7 @@ static bool cool(struct core *core, uint64_t now, uint32_t key, struct table *ta
     for (int i = 0; i < table->count; i++) {
         const struct entry *entry = coordinator_entry(core, key, table->live[i]);
         hungry = hungry || entry->wants > entry->share || entry->wants > entry->home;
-        home = home && entry->out == entry->home && entry->confirmed;
+        home = home && entry->out == home_of(entry) && entry->confirmed;
     }
     if (hungry) {
         row->calm_since = CORE_NEVER;
@@ -131,7 +131,7 @@ static bool cool(struct core *core, uint64_t now, uint32_t key, struct table *ta
         return true;
     }
     for (int i = 0; i < table->count; i++) {
-        table->target[i] = coordinator_entry(core, key, table->live[i])->home;
+        table->target[i] = home_of(coordinator_entry(core, key, table->live[i]));
     }
     return false;
 }

@@ -3,17 +3,19 @@
 
 /* The order in which members stand: as configured, witnesses last. -1: not a member. */
 static int rank_of(const struct core *core, uint64_t hash) {
+    const struct core_membership *config =
+        core->committed.epoch != 0 ? &core->committed : &core->pending;
     int rank = 0, found = -1;
     bool found_witness = false;
 
-    for (uint32_t i = 0; i < core->committed.members; i++) {
-        if (core->committed.member[i].hash == hash) {
+    for (uint32_t i = 0; i < config->members; i++) {
+        if (config->member[i].hash == hash) {
             found = (int)i;
-            found_witness = core->committed.member[i].witness;
+            found_witness = config->member[i].witness;
         }
     }
-    for (uint32_t i = 0; found >= 0 && i < core->committed.members; i++) {
-        const struct core_member *member = &core->committed.member[i];
+    for (uint32_t i = 0; found >= 0 && i < config->members; i++) {
+        const struct core_member *member = &config->member[i];
         bool before = member->witness == found_witness ? (int)i < found : found_witness;
         rank += before ? 1 : 0;
     }
@@ -31,7 +33,7 @@ static bool majority(const struct core *core, bool pending) {
 
     for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
-        if (peer->hash != 0 && (pending ? peer->pending : peer->committed)) {
+        if (peer->hash != 0 && !peer->vouched_dead && (pending ? peer->pending : peer->committed)) {
             members++;
             votes += core->voted[i] ? 1 : 0;
         }
@@ -39,16 +41,53 @@ static bool majority(const struct core *core, bool pending) {
     return votes * 2 > members;
 }
 
+/* A mere proposal, that may be a wrong file, asks for no votes. */
 static bool elected(const struct core *core) {
-    return majority(core, false) && (core->pending.epoch == 0 || majority(core, true));
+    bool founder = core->committed.epoch == 0;
+    return (founder || majority(core, false)) &&
+           ((!founder && !core->promised) || majority(core, true));
 }
+
+/* ---- without a majority ---- */
+
+static bool may_take_over(const struct core *core, uint64_t now) {
+    uint64_t wait = core->timers.take_over_after;
+    wait = wait < core->timers.session ? core->timers.session : wait;
+    return core->timers.take_over_after != 0 && core->committed.epoch != 0 &&
+           now >= core->majority_heard + wait;
+}
+
+/* Every member that was heard votes for this node: nobody who can be seen leads, or follows
+ * another. One that leads already needs not wait for somebody who may just have died. */
+static bool all_heard_vote(const struct core *core, uint64_t now) {
+    uint64_t window = core->leading ? core->timers.leader / 2 : core->timers.session;
+
+    for (int i = 0; i < core->peers; i++) {
+        const struct peer *peer = &core->peer[i];
+        bool heard = peer->heard != 0 && now <= peer->heard + window;
+        if (peer->hash != 0 && peer->committed && !core->voted[i] &&
+            (peer->hash == core->self || heard) && !MUTANT(core, MUTANT_TAKE_OVER_SEEN)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool election_obeys(const struct core *core, const struct core_deal *deal) {
+    return !deal->minority || core->memory.vote_member == deal->from;
+}
+
+/* ---- candidates ---- */
 
 /* A vote for this node's round arrived, its own or another's. */
 static void count_vote(struct core *core, uint64_t now, int peer) {
     core->voted[peer] = true;
-    if (!elected(core)) {
+    bool whole = elected(core);
+    if (!whole && (!core->round_minority || !all_heard_vote(core, now))) {
         return;
     }
+    core->minority = !whole;
+    core->lease_epoch = whole && core->promised ? core->pending.epoch : 0;
     uint64_t end = core->round_sent + core->timers.leader;
     if (core->leading) {
         if (now < core->lease_end || MUTANT(core, MUTANT_RESUME)) {
@@ -75,6 +114,9 @@ static bool give_vote(struct core *core, uint64_t now, const struct core_vote_re
     bool known = core_has_member(&core->committed, request->from) ||
                  core_has_member(&core->pending, request->from);
 
+    if (request->minority && !may_take_over(core, now)) {
+        return false;
+    }
     if (!known || now < core->quiet_until || core_compare_terms(&request->term, &seen) < 0 ||
         (!same && now < memory->vote_until)) {
         return false;
@@ -98,7 +140,8 @@ static void ask(struct core *core, uint64_t now) {
                                         .boot = core->boot,
                                         .generation = core->memory.generation,
                                         .term = core->candidate_term,
-                                        .round = core->round};
+                                        .round = core->round,
+                                        .minority = core->round_minority};
     bool mine = give_vote(core, now, &request);
     action = core_push(core, CORE_SEND_VOTE_REQUEST); /* also stores the vote first */
     if (action != NULL) {
@@ -150,12 +193,14 @@ bool election_run(struct core *core, uint64_t now) {
         return false;
     }
     int rank = rank_of(core, core->self);
-    if (rank < 0 || core->leaving) {
+    if (rank < 0 || core->leaving || core->foreign.epoch != 0 ||
+        (core->committed.epoch == 0 && !config_founds(core, now))) {
         core->election_due = now + core->timers.leader;
         return false;
     }
     if (core->leading) {
         core->election_due = now + core->timers.leader / 4;
+        core->round_minority = core->minority;
         ask(core, now);
         return true;
     }
@@ -173,6 +218,8 @@ bool election_run(struct core *core, uint64_t now) {
         return false;
     }
     core->tries++;
+    /* Every other time: whoever has heard a coordinator lately refuses such a round. */
+    core->round_minority = core->tries % 2 == 0 && may_take_over(core, now);
     stand(core, now);
     return true;
 }
@@ -205,6 +252,7 @@ void core_on_vote_request(struct core *core, uint64_t now,
         core->stats.ignored++;
         return;
     }
+    core->peer[core_find_peer(core, request->from)].heard = now;
     if (now >= core->quiet_until) {
         yield(core, now, request);
         bool granted = give_vote(core, now, request);
@@ -232,6 +280,7 @@ void core_on_vote(struct core *core, uint64_t now, const struct core_vote *vote)
         core->stats.ignored++;
         return;
     }
+    core->peer[peer].heard = now;
     election_seen(core, &vote->term);
     if (core->leading && core_compare_terms(&vote->term, &core->term) > 0) {
         coordinator_step_down(core); /* a later one exists, and its members cannot hear this one */

@@ -78,7 +78,7 @@ static enum core_join join_kind(const struct core *core, uint64_t now) {
     struct core_term term = core_memory_term(core);
     bool valid = member_valid(core, now);
 
-    if (!member_holds(core) ||
+    if (!member_holds(core) || core->foreign.epoch != 0 ||
         (valid && session.number != 0 && core_compare_terms(&session.term, &term) == 0)) {
         return CORE_JOIN_NO;
     }
@@ -90,6 +90,7 @@ static enum core_join join_kind(const struct core *core, uint64_t now) {
 
 static void fill(struct core *core, uint64_t now, enum core_join join) {
     struct core_heartbeat *heartbeat = &core->heartbeat;
+    bool promised = core->fits && (core->promised || MUTANT(core, MUTANT_READY_UNPROMISED));
 
     *heartbeat = (struct core_heartbeat){
         .from = core->self,
@@ -100,22 +101,24 @@ static void fill(struct core *core, uint64_t now, enum core_join join) {
         .session = core_memory_session(core),
         .epoch = core->committed.epoch,
         .epoch_digest = core->committed.digest,
-        .ready = core->fits ? core->pending.epoch : 0,
-        .ready_digest = core->fits ? core->pending.digest : 0,
+        .proposed = core->pending.digest,
+        .ready = promised ? core->pending.epoch : 0,
+        .ready_digest = promised ? core->pending.digest : 0,
+        .vouched = config_vouched(core, now),
+        .vouched_dead = core->vouched,
         .echo_term = core->echo_term,
         .echo_time = core->echo_time,
         .join = join,
         .leaving = core->leaving,
     };
-    if (member_holds(core)) {
+    if (member_holds(core) && core->foreign.epoch == 0) {
         fill_records(core, now, member_valid(core, now));
     }
 }
 
 /* Also one that is no member any more: it may be the only one that knows of the commit. */
 static bool may_send(const struct core *core, uint64_t now) {
-    return now >= core->quiet_until && core->echo_term.number != 0 && !core->admitting &&
-           !core->heartbeat_busy && !core->left;
+    return now >= core->quiet_until && !core->admitting && !core->heartbeat_busy && !core->left;
 }
 
 bool heartbeat_run(struct core *core, uint64_t now) {

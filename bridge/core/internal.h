@@ -3,9 +3,9 @@
 #define SLOTSHARE_BRIDGE_CORE_INTERNAL_H
 /**
  * What the files of the core share. The member's part is in member.c and heartbeat.c, voting in
- * election.c, the coordinator's in coordinator.c, admit.c, deal.c, maxmin.c and publish.c; core.c
- * holds the life of it all, actions.c what goes out, and table.c the counters. Nothing here is
- * thread-safe.
+ * election.c, configurations in config.c and config_learn.c, the coordinator's part in
+ * coordinator.c, admit.c, deal.c, maxmin.c and publish.c; core.c holds the life of it all,
+ * actions.c what goes out, and table.c the counters. Nothing here is thread-safe.
  */
 #include <string.h>
 
@@ -46,15 +46,23 @@ enum peer_state {
 struct peer {
     uint64_t hash; /* 0: free place */
     bool committed, pending, witness, pending_witness;
+    uint64_t heard; /* when; 0: never */
+    /* its newest heartbeat, if it is not late that this arrived: for people, and for founders */
+    uint64_t said_boot, said_sequence, said_epoch, said_digest, said_proposed, said_ready,
+        said_ready_digest;
+    uint64_t differs_since, warned; /* its file differs from ours; the digest that was told */
+    bool vouched_dead;              /* by an operator */
+    uint64_t vouch_until;           /* until when others are told so from here; 0: not */
     /* the rest is the coordinator's, new at each take-over */
     enum peer_state state;
     uint64_t boot, sequence, session; /* 0: none yet */
     uint64_t last_ack, gone_at;
-    uint64_t ack; /* heartbeat to acknowledge; 0: none */
-    bool admit;   /* the acknowledgement is an admission */
+    uint64_t ack;   /* heartbeat to acknowledge; 0: none */
+    uint64_t hello; /* the same, of one without a session: it proves only that the deal is new */
+    bool admit;     /* the acknowledgement is an admission */
     uint64_t grant_floor;
     uint64_t ready, ready_digest;
-    bool vouched_dead; /* by the operator; not reset at a take-over */
+    uint64_t proposed, proposed_at; /* as said to this leadership, and when */
 };
 
 /** The coordinator's account of one member in one contended counter. */
@@ -66,7 +74,8 @@ struct entry {
     int32_t out;    /* the most that may be in force there */
     int32_t share;  /* last dealt */
     int32_t wants, in_use;
-    int32_t limit; /* what its file says; -1: not heard */
+    int32_t ceiling; /* it did not go above this, because of what is pending there */
+    int32_t limit;   /* what its file says; -1: not heard */
     int32_t home, reserve;
     uint64_t grant;  /* sequence of the last grant; 0: none yet */
     uint64_t resend; /* when to send it (again); CORE_NEVER: not as a grant */
@@ -114,9 +123,15 @@ struct core {
     int mutant;
 #endif
 
-    struct core_membership committed, pending; /* pending.epoch 0: none */
+    struct core_membership committed, pending; /* pending.epoch and members 0: none */
     struct deal_members deal_committed, deal_pending;
     bool members_change, fits;
+    bool promised, promising; /* promising: being stored */
+    uint64_t proposed_from;   /* heartbeats from this one on announced what is pending */
+    struct {
+        uint64_t epoch, digest;
+    } foreign;                          /* committed by others, and not known here; epoch 0: none */
+    uint64_t vouched[CORE_MEMBERS_MAX]; /* of the heartbeat that goes out */
     struct peer peer[CORE_MEMBERS_MAX];
     int peers; /* places in use so far; those after it are free */
 
@@ -147,9 +162,14 @@ struct core {
     struct core_term candidate_term;
     int tries; /* rounds since a coordinator was heard */
     bool voted[CORE_MEMBERS_MAX];
+    bool round_minority;     /* this round may be won without a majority */
+    uint64_t majority_heard; /* when a coordinator that has one was heard last */
+    bool following_minority; /* who was heard last has none */
 
     /* coordinator */
     bool leading;
+    bool minority;        /* leads without a majority */
+    uint64_t lease_epoch; /* the promise whose majority gave the lease, too; 0: none */
     uint64_t lease_end, since, grant_sequence, session_number;
     struct core_term term; /* of this leadership */
     uint64_t full_due, publish_last, whole_due;
@@ -193,6 +213,8 @@ int core_find_peer(const struct core *core, uint64_t hash);
 bool core_has_member(const struct core_membership *membership, uint64_t hash);
 /** A term that no honest cluster reaches: refused, so that it cannot be used up. */
 bool core_absurd_term(const struct core_term *term);
+/** The same of a configuration's epoch. */
+bool core_absurd_epoch(uint64_t epoch);
 
 /* ---- actions.c ---- */
 
@@ -237,8 +259,33 @@ bool member_holds(const struct core *core);
 void member_on_deal(struct core *core, uint64_t now, const struct core_deal *deal);
 /** The last share of an admission is in force: the session starts. */
 void member_admitted(struct core *core, uint64_t now);
-/** Another member, or this coordinator itself (own), has committed this configuration. */
-void member_commit(struct core *core, uint64_t now, uint64_t epoch, uint64_t digest, bool own);
+
+/* ---- config.c ---- */
+
+bool config_good(const struct core_membership *membership);
+bool config_options_good(const struct core_options *options);
+void config_start(struct core *core, const struct core_options *options, uint64_t now);
+/** The coordinator says that all have agreed on this, in answer to what was announced here. */
+void config_promise(struct core *core, uint64_t epoch, uint64_t digest);
+/** For the coordinator: all members of both configurations propose what is pending here. */
+bool config_agreed(const struct core *core, uint64_t now);
+/** The pending configuration is the committed one from now on. @return false: not now. */
+bool config_commit(struct core *core, uint64_t now, uint64_t epoch);
+
+/* ---- config_learn.c ---- */
+
+/** A member says that this is committed. proven: in answer to what was sent from here lately. */
+void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch, uint64_t digest,
+                  bool proven);
+/** Of a member that is known here. */
+void config_heard(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat);
+/** Heard within a session. */
+bool config_heard_lately(const struct core *core, uint64_t now, const struct peer *peer);
+/** Fill core->vouched. @return how many. */
+uint32_t config_vouched(struct core *core, uint64_t now);
+/** All members of the pending configuration were heard lately, are as new as this node, and have
+ * the same file. */
+bool config_founds(const struct core *core, uint64_t now);
 
 /* ---- heartbeat.c ---- */
 
@@ -249,6 +296,8 @@ bool heartbeat_run(struct core *core, uint64_t now);
 /* ---- election.c ---- */
 
 bool election_run(struct core *core, uint64_t now);
+/** A coordinator without a majority is obeyed only by those who vote for it. */
+bool election_obeys(const struct core *core, const struct core_deal *deal);
 void election_seen(struct core *core, const struct core_term *term);
 
 /* ---- coordinator.c ---- */

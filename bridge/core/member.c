@@ -5,83 +5,18 @@ bool member_valid(const struct core *core, uint64_t now) {
     return now < core->memory.session_end;
 }
 
-static bool holds(const struct core_membership *membership, uint64_t hash) {
-    for (uint32_t i = 0; i < membership->members; i++) {
-        if (membership->member[i].hash == hash) {
-            return !membership->member[i].witness;
+bool member_holds(const struct core *core) {
+    for (uint32_t i = 0; i < core->committed.members; i++) {
+        if (core->committed.member[i].hash == core->self) {
+            return !core->committed.member[i].witness;
         }
     }
     return false;
 }
 
-bool member_holds(const struct core *core) {
-    return holds(&core->committed, core->self) || holds(&core->pending, core->self);
-}
-
 static const struct sent *find_sent(const struct core *core, uint64_t sequence) {
     const struct sent *sent = &core->sent[sequence % SENT_RING];
     return sequence != 0 && sent->sequence == sequence ? sent : NULL;
-}
-
-/* ---- configuration ---- */
-
-static void lower_to_pending(struct core *core) {
-    for (uint32_t i = 0; i < core->watched_count; i++) {
-        uint32_t key = core->watched[i];
-        struct counter *counter = &core->counter[key];
-        if (counter->record && !counter->stored && table_changes(core, counter)) {
-            counter->record = false; /* the segment goes to the new home, and so must we */
-        }
-        if (counter->record && !counter->applying && table_changes(core, counter) &&
-            counter->share > counter->pending_home) {
-            /* The pending configuration has held workers to this already. */
-            counter->share = counter->pending_home;
-            table_set_share(core, key, counter->share, counter->grant);
-        }
-    }
-}
-
-static void swap_peers(struct core *core) {
-    for (int i = 0; i < core->peers; i++) {
-        struct peer *peer = &core->peer[i];
-        peer->committed = peer->pending;
-        peer->witness = peer->pending_witness;
-        peer->pending = peer->pending_witness = false;
-        if (!peer->committed) {
-            *peer = (struct peer){.hash = 0};
-        }
-    }
-}
-
-void member_commit(struct core *core, uint64_t now, uint64_t epoch, uint64_t digest, bool own) {
-    if (epoch <= core->committed.epoch || core->pending.epoch != epoch ||
-        core->pending.digest != digest || core->applying != 0) {
-        return;
-    }
-    if (core->leading && !own) {
-        coordinator_step_down(core); /* its accounts are of the old configuration */
-    }
-    lower_to_pending(core);
-    struct core_action *action = core_push(core, CORE_COMMIT);
-    if (action == NULL) {
-        return;
-    }
-    action->commit.epoch = epoch;
-    action->commit.digest = digest;
-    core->committed = core->pending;
-    core->deal_committed = core->deal_pending;
-    memset(&core->pending, 0, sizeof core->pending);
-    core->members_change = core->fits = false;
-    swap_peers(core);
-    for (uint32_t key = 0; key < core->keys; key++) {
-        struct counter *counter = &core->counter[key];
-        if (counter->defined) {
-            counter->limit = counter->pending_limit;
-            table_deal(core, counter);
-            table_watch(core, now, key);
-        }
-    }
-    heartbeat_soon(core, now);
 }
 
 /* ---- what the coordinator says to this member ---- */
@@ -173,7 +108,7 @@ static void on_part(struct core *core, uint64_t now, const struct core_deal *dea
         return;
     }
     if (part->admission) {
-        if (part->session.number != 0 &&
+        if (deal->epoch == core->committed.epoch && part->session.number != 0 &&
             core_compare_terms(&part->session.term, &deal->term) == 0) {
             admit(core, now, part);
         }
@@ -239,6 +174,31 @@ static void learn_contended(struct core *core, uint64_t now, const struct core_d
     }
 }
 
+/* The own part answers a heartbeat of this incarnation that is younger than a session, so that what
+ * the message says is no older. @return the heartbeat's sequence; 0: it does not. */
+static uint64_t answered(const struct core *core, uint64_t now, const struct core_deal *deal) {
+    for (uint32_t i = 0; i < deal->parts; i++) {
+        const struct core_part *part = &deal->part[i];
+        const struct sent *sent = find_sent(core, part->ack);
+        if (part->to == core->self && part->boot == core->boot && sent != NULL &&
+            sent->at + core->timers.session > now) {
+            return sent->sequence;
+        }
+    }
+    return 0;
+}
+
+static void learn_config(struct core *core, uint64_t now, const struct core_deal *deal) {
+    uint64_t answers = answered(core, now, deal);
+    bool own = deal->from == core->self;
+
+    config_learn(core, now, deal->from, deal->epoch, deal->epoch_digest, answers != 0);
+    bool said = answers >= core->proposed_from || MUTANT(core, MUTANT_OLD_AGREEMENT);
+    if (deal->agreed != 0 && (own || said)) {
+        config_promise(core, deal->agreed, deal->agreed_digest);
+    }
+}
+
 void member_on_deal(struct core *core, uint64_t now, const struct core_deal *deal) {
     struct core_term term = core_memory_term(core);
     int newer = core_compare_terms(&deal->term, &term);
@@ -264,8 +224,9 @@ void member_on_deal(struct core *core, uint64_t now, const struct core_deal *dea
         }
         core->coordinator = deal->from;
         core->coordinator_heard = now;
+        core->following_minority = deal->minority;
         core->tries = 0;
-        member_commit(core, now, deal->epoch, deal->epoch_digest, false);
+        learn_config(core, now, deal);
         if (deal->whole && (!core->contended_known || deal->time > core->contended_time)) {
             learn_contended(core, now, deal);
         }
@@ -282,11 +243,18 @@ void core_on_deal(struct core *core, uint64_t now, const struct core_deal *deal)
         return;
     }
     if (core_find_peer(core, deal->from) < 0 || core_absurd_term(&deal->term) ||
+        core_absurd_epoch(deal->epoch) || core_absurd_epoch(deal->agreed) ||
         deal->term.number == 0 || deal->parts > CORE_MEMBERS_MAX ||
         deal->contended > CORE_KEYS_MAX) {
         core->stats.ignored++;
         return;
     }
-    member_on_deal(core, now, deal);
+    core->peer[core_find_peer(core, deal->from)].heard = now;
+    if (!deal->minority) {
+        core->majority_heard = now;
+    }
+    if (election_obeys(core, deal)) {
+        member_on_deal(core, now, deal);
+    }
     core_run(core, now);
 }

@@ -65,13 +65,17 @@ static bool fill_part(struct core *core, uint64_t now, int at, struct core_part 
     } else if (peer->state == PEER_LIVE) {
         fill_grants(core, now, at, part, used);
     }
-    if (peer->ack == 0 && part->grants == 0) {
-        return false;
-    }
     if (peer->ack != 0) {
         peer->last_ack = now; /* it may now count on T from when it sent that */
+    } else if (part->grants == 0) {
+        if (peer->hello == 0) {
+            return false;
+        }
+        part->ack = peer->hello;
+        part->boot = peer->said_boot;
+        part->session = (struct core_session){.number = 0};
     }
-    peer->ack = 0;
+    peer->ack = peer->hello = 0;
     peer->admit = false;
     return true;
 }
@@ -119,10 +123,15 @@ bool publish_run(struct core *core, uint64_t now) {
                                     .time = now,
                                     .epoch = core->committed.epoch,
                                     .epoch_digest = core->committed.digest,
+                                    .minority = core->minority,
                                     .part = core->part};
+    if (!core->minority && config_agreed(core, now)) {
+        core->deal.agreed = core->pending.epoch;
+        core->deal.agreed_digest = core->pending.digest;
+    }
     fill_contended(core, now);
     for (int i = 0; i < core->peers; i++) {
-        if (core->peer[i].hash != 0 && core->peer[i].state != PEER_NONE &&
+        if (core->peer[i].hash != 0 &&
             fill_part(core, now, i, &core->part[core->deal.parts], &used)) {
             core->deal.parts++;
         }

@@ -118,7 +118,11 @@ static void send_heartbeat(struct fuzz *fuzz) {
                                        .term = some_term(fuzz),
                                        .session = {some_term(fuzz), odd(fuzz, 1)},
                                        .epoch = odd(fuzz, 1),
+                                       .epoch_digest = odd(fuzz, 1),
+                                       .proposed = odd(fuzz, 0),
                                        .ready = odd(fuzz, 0),
+                                       .vouched = (uint32_t)chance(fuzz, 3),
+                                       .vouched_dead = hash,
                                        .echo_term = some_term(fuzz),
                                        .echo_time = odd(fuzz, fuzz->deal_time),
                                        .join = (enum core_join)chance(fuzz, 6),
@@ -155,6 +159,10 @@ static void send_deal(struct fuzz *fuzz) {
                              .term = term,
                              .time = odd(fuzz, fuzz->now),
                              .epoch = odd(fuzz, 1),
+                             .epoch_digest = odd(fuzz, 1),
+                             .agreed = odd(fuzz, 2),
+                             .agreed_digest = odd(fuzz, 2),
+                             .minority = chance(fuzz, 10) == 0,
                              .whole = chance(fuzz, 2) == 0,
                              .contended = KEYS,
                              .contended_key = contended,
@@ -165,7 +173,7 @@ static void send_deal(struct fuzz *fuzz) {
 
 static void send_votes(struct fuzz *fuzz) {
     struct core_vote_request request = {hash[chance(fuzz, 3)], odd(fuzz, 1), odd(fuzz, 1),
-                                        some_term(fuzz), odd(fuzz, 1)};
+                                        some_term(fuzz),       odd(fuzz, 1), chance(fuzz, 5) == 0};
     struct core_vote vote = {.from = hash[chance(fuzz, 3)],
                              .to = 11,
                              .to_boot = 5,
@@ -283,14 +291,28 @@ static void test_pending_configurations(void **state) {
     (void)state;
 
     assert_non_null(core);
-    assert_false(core_config_pending(core, 1000, &next)); /* not newer */
-    next.epoch = 2;
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_SAME);
+    next.digest = 0;
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_BAD);
+    next.digest = 2;
     next.member[0].hash = 0;
-    assert_false(core_config_pending(core, 1000, &next));
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_BAD);
     next.member[0].hash = 44;
-    assert_true(core_config_pending(core, 1000, &next));
-    next.epoch = 3;
-    assert_false(core_config_pending(core, 1000, &next)); /* one at a time */
+    assert_int_equal(core_config_check(core, &next), CORE_CONFIG_PROPOSED);
+    assert_int_equal(core_config_state(core).pending_digest, 0); /* only asked */
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_PROPOSED);
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_SAME);
+    next.digest = 3; /* another file in its place */
+    next.member[0].hash = 55;
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_PROPOSED);
+    assert_int_equal(core_config_state(core).pending_digest, 3);
+    assert_int_equal(core_config_propose(core, 1000, &options.committed), CORE_CONFIG_WITHDRAWN);
+    assert_int_equal(core_config_state(core).pending_digest, 0);
+    next.members = CORE_MEMBERS_MAX; /* alone good, but too many with those committed */
+    for (uint32_t i = 0; i < next.members; i++) {
+        next.member[i].hash = 100 + i;
+    }
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_BAD);
     core_destroy(core);
 }
 

@@ -70,6 +70,7 @@ void sent_free(struct sent *sent) {
 
 static void sample_heartbeat(struct name_table *table, struct core_heartbeat *to) {
     static struct core_record record[2];
+    static const uint64_t vouched[2] = {0x1234, UINT64_MAX};
     record[0] = (struct core_record){names_add(table, "host:mx.example.com"), 5, 4, 9, 12, 77};
     record[1] = (struct core_record){
         names_add(table, "binding:bulk,domain:example.com"), 0, 0, 0, CONF_LIMIT_MAX, UINT64_MAX};
@@ -82,8 +83,11 @@ static void sample_heartbeat(struct name_table *table, struct core_heartbeat *to
         .session = {{5, 6}, 7},
         .epoch = 8,
         .epoch_digest = 9,
+        .proposed = 0xa123456789abcdefU,
         .ready = 10,
         .ready_digest = 11,
+        .vouched = 2,
+        .vouched_dead = vouched,
         .echo_term = {12, 13},
         .echo_time = 14,
         .join = CORE_JOIN_FRESH,
@@ -115,6 +119,9 @@ static void sample_deal(struct name_table *table, struct core_deal *to) {
                              .time = 28,
                              .epoch = 29,
                              .epoch_digest = 30,
+                             .agreed = 31,
+                             .agreed_digest = 0xb123456789abcdefU,
+                             .minority = true,
                              .whole = true,
                              .contended = 2,
                              .contended_key = contended,
@@ -135,7 +142,7 @@ void sample(enum wire_kind kind, struct name_table *table, struct wire_message *
         break;
     case WIRE_VOTE_REQUEST:
         out->vote_request =
-            (struct core_vote_request){hash_of(PEER_NAME), 1, 2, {3, 4}, UINT64_MAX};
+            (struct core_vote_request){hash_of(PEER_NAME), 1, 2, {3, 4}, UINT64_MAX, true};
         break;
     case WIRE_VOTE:
         out->vote =
@@ -175,6 +182,10 @@ static void same_heartbeat(const struct core_heartbeat *a, struct name_table *a_
     assert_int_equal(a->epoch_digest, b->epoch_digest);
     assert_int_equal(a->ready, b->ready);
     assert_int_equal(a->ready_digest, b->ready_digest);
+    assert_int_equal(a->proposed, b->proposed);
+    assert_int_equal(a->vouched, b->vouched);
+    for (uint32_t i = 0; i < a->vouched; i++)
+        assert_int_equal(a->vouched_dead[i], b->vouched_dead[i]);
     same_term(a->echo_term, b->echo_term);
     assert_int_equal(a->echo_time, b->echo_time);
     assert_int_equal(a->join, b->join);
@@ -199,6 +210,9 @@ static void same_deal(const struct core_deal *a, struct name_table *a_names,
     assert_int_equal(a->time, b->time);
     assert_int_equal(a->epoch, b->epoch);
     assert_int_equal(a->epoch_digest, b->epoch_digest);
+    assert_int_equal(a->agreed, b->agreed);
+    assert_int_equal(a->agreed_digest, b->agreed_digest);
+    assert_int_equal(a->minority, b->minority);
     assert_int_equal(a->whole, b->whole);
     assert_int_equal(a->contended, b->contended);
     for (uint32_t i = 0; i < a->contended; i++)

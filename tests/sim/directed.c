@@ -162,6 +162,8 @@ enum {
     LOAD_A,
     LOAD_B,
     LOAD_C,
+    LOAD_B_BUSY,
+    FITS_B,
     ALONE_C,
     HEAR_C,
     HUNGRY_ALL,
@@ -180,6 +182,13 @@ static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
     case LOAD_B:
     case LOAD_C:
         node_load(sim, what == LOAD_A ? A : what == LOAD_B ? B : C);
+        break;
+    case LOAD_B_BUSY: /* it promises, but does not fit yet, as if something were in use there */
+        node_load(sim, B);
+        sim->node[B].fits_told = true;
+        break;
+    case FITS_B:
+        sim->node[B].fits_told = false;
         break;
     case ALONE_C:
         isolate(sim, C, true, true);
@@ -225,9 +234,10 @@ static void commit_alone_begin(struct sim *sim, uint64_t seed) {
     doubled_limit(sim);
     at(sim, 5, LOAD_A);
     at(sim, 5.1, LOAD_C);
+    at(sim, 5.2, LOAD_B_BUSY);
     at(sim, sim_uniform(sim, 9.5, 10), ALONE_C);
     at(sim, 30, HUNGRY_ALL);
-    at(sim, 40, LOAD_B);
+    at(sim, 40, FITS_B);
     at(sim, 56, HEAR_C);
 }
 
@@ -296,9 +306,10 @@ static void commit_use_begin(struct sim *sim, uint64_t seed) {
     doubled_limit(sim);
     at(sim, 5, LOAD_A);
     at(sim, 5.1, LOAD_C);
+    at(sim, 5.2, LOAD_B_BUSY);
     at(sim, 10, BUSY_C);
     at(sim, 13, ALONE_C);
-    at(sim, 19, LOAD_B);
+    at(sim, 19, FITS_B);
     at(sim, sim_uniform(sim, 17.9, 18.1), FIRST);
     at(sim, 20.7, HEAL_C);
     at(sim, 21, HUNGRY_ALL);

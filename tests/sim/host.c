@@ -32,13 +32,19 @@ static int32_t limit_at(const struct sim *sim, int node, const struct sim_config
 }
 
 int32_t host_home(const struct sim *sim, int node, int config, int key) {
-    const struct sim_config *c = &sim->config[config];
+    const struct sim_config *c = &sim->config[config < 0 ? 0 : config];
+    if (config < 0) {
+        return 0;
+    }
     return deal_home(&c->deal, sim->node[node].hash, host_key_hash(key),
                      limit_at(sim, node, c, key));
 }
 
 int32_t host_reserve(const struct sim *sim, int node, int config, int key) {
-    const struct sim_config *c = &sim->config[config];
+    const struct sim_config *c = &sim->config[config < 0 ? 0 : config];
+    if (config < 0) {
+        return 0;
+    }
     return deal_reserve(&c->deal, sim->node[node].hash, limit_at(sim, node, c, key));
 }
 

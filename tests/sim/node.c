@@ -22,24 +22,27 @@ static void start_bridge(struct sim *sim, int node) {
                                    .seed = sim_random(sim, UINT64_MAX),
                                    .keys = SIM_KEYS,
                                    .timers = sim->timers,
-                                   .committed = sim->config[n->config].membership,
+                                   .promised = n->promised,
                                    .memory = n->memory};
+    if (n->config >= 0) {
+        options.committed = sim->config[n->config].membership;
+    }
+    if (n->loaded != n->config) {
+        options.pending = sim->config[n->loaded].membership;
+    }
     n->core = core_create(&options, now);
     if (n->core == NULL) {
         abort();
     }
     for (int key = 0; key < sim->keys; key++) {
-        int32_t own = n->file_limit, now_limit = sim->config[n->config].limit[key];
-        int32_t next_limit = sim->config[n->loaded].limit[key];
+        int32_t own = n->file_limit, next_limit = sim->config[n->loaded].limit[key];
+        int32_t now_limit = n->config >= 0 ? sim->config[n->config].limit[key] : next_limit;
         core_counter_define(n->core, (uint32_t)key, host_key_hash(key), own != 0 ? own : now_limit,
                             own != 0 ? own : next_limit);
         if (n->counter[key].record) {
             core_counter_restore(n->core, (uint32_t)key, n->counter[key].share,
                                  n->counter[key].grant, n->in_use[key], n->in_use[key]);
         }
-    }
-    if (n->loaded != n->config) {
-        core_config_pending(n->core, now, &sim->config[n->loaded].membership);
     }
     shell_perform_all(sim, node);
 }
@@ -90,6 +93,9 @@ void node_create(struct sim *sim, int node, int config) {
     n->rate = 1 + sim_uniform(sim, -.0095, .0095);
     n->offset_us = sim_uniform(sim, 1e6, 1e10);
     n->config = n->loaded = config;
+    if (config < 0) {
+        n->loaded = 1; /* a new node with the newest file */
+    }
     new_segment(sim, node);
     start_bridge(sim, node);
 }
@@ -159,7 +165,7 @@ void node_load(struct sim *sim, int node) {
     struct sim_node *n = &sim->node[node];
 
     if (!n->exists) {
-        node_create(sim, node, 0);
+        node_create(sim, node, -1);
     }
     if (n->loaded == 1) {
         return;
@@ -170,6 +176,7 @@ void node_load(struct sim *sim, int node) {
     }
     sim_log(sim, "node %d: loads the second configuration", node);
     n->loaded = 1;
+    n->fits_told = false;
     if (!n->bridge) {
         return;
     }
@@ -177,7 +184,7 @@ void node_load(struct sim *sim, int node) {
         core_counter_define(n->core, (uint32_t)key, host_key_hash(key), sim->config[0].limit[key],
                             sim->config[1].limit[key]);
     }
-    core_config_pending(n->core, sim_local(sim, node), &sim->config[1].membership);
+    core_config_propose(n->core, sim_local(sim, node), &sim->config[1].membership);
     shell_perform_all(sim, node);
 }
 

@@ -63,9 +63,17 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
         sim_at(sim, sim_uniform(sim, .001, .02),
                (struct sim_event){.type = EVENT_SCAN, .node = node, .a = n->generation});
         break;
+    case CORE_PROMISE:
+        sim_log(sim, "node %d: promises epoch %llu", node,
+                (unsigned long long)action->commit.epoch);
+        n->promised = true;
+        core_promise_done(n->core, sim_local(sim, node), true);
+        break;
     case CORE_COMMIT:
-        sim_log(sim, "node %d: committed", node);
+        sim_log(sim, "node %d: committed epoch %llu", node,
+                (unsigned long long)action->commit.epoch);
         n->config = n->loaded;
+        n->promised = false;
         sim->committed = n->config > sim->committed ? n->config : sim->committed;
         break;
     case CORE_SEND_HEARTBEAT:
@@ -74,6 +82,11 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
     case CORE_SEND_VOTE:
         net_publish(sim, node, action);
         break;
+    case CORE_FOREIGN_CONFIG:
+        sim_log(sim, "node %d: does not know epoch %llu", node,
+                (unsigned long long)action->config.epoch);
+        break;
+    case CORE_WARN_FILE:
     case CORE_WARN_LIMIT:
         break;
     }

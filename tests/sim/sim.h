@@ -87,7 +87,8 @@ struct sim_node {
     uint64_t over_since[SIM_KEYS]; /* local ms; 0: not over */
     uint64_t *connection[SIM_KEYS];
     uint32_t connections[SIM_KEYS], room[SIM_KEYS];
-    int config, loaded; /* index of the committed and the newest configuration */
+    int config, loaded; /* on the disk: index of the committed (-1: none) and the newest one */
+    bool promised;      /* the loaded one, on the disk */
     bool fits_told;
     /* the bridge */
     struct core *core;
