@@ -160,6 +160,11 @@ enum core_config_result core_config_propose(struct core *core, uint64_t now,
     if (result != CORE_CONFIG_PROPOSED && result != CORE_CONFIG_WITHDRAWN) {
         return result;
     }
+    if (core->pending.members != 0) {
+        /* The coordinator has been told of no more than what was pending allows, and deals the rest
+         * to others. What this node may take goes up again now: only a new session may say so. */
+        config_keep_to_reserve(core, now);
+    }
     core->promised = core->promising = core->fits = false;
     if (result == CORE_CONFIG_WITHDRAWN) {
         memset(&core->pending, 0, sizeof core->pending);

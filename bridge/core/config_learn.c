@@ -9,7 +9,7 @@ enum {
 
 /* ---- commits ---- */
 
-static void keep_to_reserve(struct core *core, uint64_t now) {
+void config_keep_to_reserve(struct core *core, uint64_t now) {
     if (core->leading) {
         coordinator_step_down(core);
     }
@@ -31,7 +31,7 @@ static void learn_foreign(struct core *core, uint64_t now, uint64_t from, uint64
     }
     core->foreign.epoch = epoch;
     core->foreign.digest = digest;
-    keep_to_reserve(core, now);
+    config_keep_to_reserve(core, now);
     struct core_action *action = core_push(core, CORE_FOREIGN_CONFIG);
     if (action != NULL) {
         action->config.member = from;

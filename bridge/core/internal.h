@@ -274,6 +274,10 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch);
 
 /* ---- config_learn.c ---- */
 
+/** End the session by our own hand: no more than the reserve, and step down, until admitted anew.
+ */
+void config_keep_to_reserve(struct core *core, uint64_t now);
+
 /** A member says that this is committed. proven: in answer to what was sent from here lately. */
 void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch, uint64_t digest,
                   bool proven);
