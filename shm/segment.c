@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -238,8 +240,19 @@ bool segment_still_there(const struct segment *segment) {
            status.st_ino == segment->inode;
 }
 
+/* No file of such a file system outlives the kernel that made it. */
+static bool on_tmpfs(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
 bool segment_from_other_boot(const struct segment *segment) {
     uint8_t now[16];
+    /* In a container the boot id is one that was mounted over the kernel's, and a service with a
+     * view of /proc of its own sees another: there only a disk needs the question. */
+    if (on_tmpfs(segment->path)) {
+        return false;
+    }
     parts_boot_id(now);
     return memcmp(now, segment->header->boot_id, sizeof now) != 0;
 }

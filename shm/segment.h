@@ -57,7 +57,7 @@ int segment_map(struct segment *segment, bool read_only, const struct error_text
 int segment_create(struct segment *segment, const struct conf *conf, int lock_fd,
                    const struct error_text *error);
 
-/** From a boot of this host that is over? Everything in it is void then. */
+/** From a boot of this host that is over? Everything in it is void then. Never on a tmpfs. */
 bool segment_from_other_boot(const struct segment *segment);
 
 /** The file at the path is still the one that is mapped. */

@@ -3,8 +3,10 @@
  * crash, and never a file that is overwritten. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stddef.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "../../shm/handle.h"
@@ -186,8 +188,45 @@ static bool open_once(struct place *place, int number) {
     return true;
 }
 
+static bool on_tmpfs(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 && status.f_type == TMPFS_MAGIC;
+}
+
+/* No tmpfs outlives a boot: there a boot id that differs is a container's, or a service's. */
+static void of_another_view_of_proc(void **state) {
+    struct place *place = *state;
+    size_t size;
+    slotshare *handle;
+    char *bytes = used_segment(place, &size);
+    struct header *header = (struct header *)(void *)bytes;
+    char directory[] = "/dev/shm/slotshare-damage-XXXXXX";
+    char segment[100];
+    header->boot_id[3] ^= 0x10;
+    if (!on_tmpfs("/dev/shm") || !mkdtemp(directory)) {
+        free(bytes);
+        skip();
+    }
+    (void)snprintf(segment, sizeof segment, "%s/slotshare.seg", directory);
+    file_write(segment, bytes, size);
+    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
+    options.directory = directory;
+    options.read_only = true;
+    const int result = slotshare_open(&handle, NULL, &options);
+    const uint64_t incarnation = result == SLOTSHARE_OK ? segment_of(handle).incarnation : 0;
+    slotshare_close(handle);
+    assert_int_equal(unlink(segment), 0);
+    assert_int_equal(rmdir(directory), 0);
+    assert_int_equal(result, SLOTSHARE_OK);
+    assert_true(incarnation == header->incarnation);
+    free(bytes);
+}
+
 static void of_another_boot(void **state) {
     struct place *place = *state;
+    if (on_tmpfs(place->directory)) {
+        skip();
+    }
     size_t size;
     char *bytes = used_segment(place, &size);
     struct header *header = (struct header *)(void *)bytes;
@@ -322,6 +361,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(sizes_and_offsets_that_do_not_fit, setup, place_teardown),
         cmocka_unit_test_setup_teardown(under_another_name, setup, place_teardown),
         cmocka_unit_test_setup_teardown(of_another_boot, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(of_another_view_of_proc, setup, place_teardown),
         cmocka_unit_test_setup_teardown(any_byte_of_the_header, setup, place_teardown),
         cmocka_unit_test_setup_teardown(any_words_of_the_rest, setup, place_teardown),
     };
