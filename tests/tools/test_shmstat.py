@@ -16,7 +16,7 @@ class Usage(Case):
     def test_help(self):
         status, out, errors = self.call(SHMSTAT, "--help")
         self.assertEqual((status, errors), (0, ""))
-        for part in ("\nOptions:\n", "\nKeys of the live display:\n", "\nJSON, ", "\nExit status:"):
+        for part in ("\nOptions:\n", "\nKeys of the live display:\n", "\nJSON:\n", "\nExit status:"):
             self.assertIn(part, out)
         self.assertLessEqual(max(map(len, out.splitlines())), 100)
 

@@ -77,8 +77,9 @@ static void help_view(FILE *out, const struct view *view, const char *what) {
 }
 
 void json_help(FILE *out) {
-    fputs("\nJSON, one object on one line for each reading (fields may be added; times and ages\n"
-          "are in milliseconds):\n",
+    fputs("\nJSON:\n"
+          "  One object on one line for each reading. Fields may be added; times and ages are in\n"
+          "  milliseconds.\n\n",
           out);
     fprintf(out, "  %-18s %d; counts up when a field changes its meaning\n", "format",
             FORMAT_VERSION);

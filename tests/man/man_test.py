@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The written man pages leave out nothing that there is, and all of them are sound."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+SOURCE = os.environ["SLOTSHARE_SOURCE"]
+BUILD = os.environ["SLOTSHARE_BUILD"]
+
+
+def read(*path):
+    with open(os.path.join(SOURCE, *path), encoding="utf-8") as text:
+        return text.read()
+
+
+def page(name):
+    return read("man", name).replace("\\-", "-").replace("\\(dq", '"')
+
+
+class Pages(unittest.TestCase):
+    def test_every_option_of_the_configuration(self):
+        options = re.findall(r'^    \{"([a-z_]+)", SECTION', read("conf", "options.c"), re.MULTILINE)
+        self.assertGreater(len(options), 15)
+        told = page("slotshare.ini.5")
+        for option in options:
+            self.assertRegex(told, rf"(?m)^\.B[IR] {option}\b", option)
+
+    def test_every_function(self):
+        functions = set()
+        for header in glob.glob(os.path.join(SOURCE, "include", "slotshare", "*.h")):
+            with open(header, encoding="utf-8") as text:
+                functions |= set(re.findall(r"SLOTSHARE_API [a-z_ *]*?\*?(slotshare_\w+)\(",
+                                            text.read()))
+        self.assertGreater(len(functions), 20)
+        told = page("libslotshare.3")
+        for function in sorted(functions):
+            self.assertRegex(told, rf"\b{function}\b", function)
+
+    def test_sound(self):
+        pages = glob.glob(os.path.join(SOURCE, "man", "*.[0-9]"))
+        pages += glob.glob(os.path.join(BUILD, "man", "made", "*.[0-9]"))
+        if shutil.which("man") is None:
+            self.skipTest("man is not installed")
+        for name in pages:
+            seen = subprocess.run(["man", "--warnings", "-l", name], check=True, text=True,
+                                  capture_output=True, env={**os.environ, "MANPAGER": "cat"})
+            self.assertEqual(seen.stderr, "", name)
+            self.assertIn("SEE ALSO", seen.stdout, name)
+            self.assertNotIn(BUILD, seen.stdout, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
