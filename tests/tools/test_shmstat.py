@@ -171,7 +171,7 @@ class Json(Case):
             {k: found["segment"][k] for k in (
                 "name", "path", "layout", "rules", "counters_used", "owners_used", "slots_used",
                 "clustered", "bridge", "coordinator")},
-            {"name": "slotshare", "path": segment, "layout": 1, "rules": 1, "counters_used": 2,
+            {"name": "slotshare", "path": segment, "layout": 2, "rules": 1, "counters_used": 2,
              "owners_used": 1, "slots_used": 1, "clustered": False, "bridge": "none",
              "coordinator": ""})
         self.assertEqual(len(found["counters"]), 1)
