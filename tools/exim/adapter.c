@@ -37,24 +37,6 @@ static const char *or_null(const char *text) {
     return text[0] ? text : NULL;
 }
 
-/* Exim that delivers over a connection it was passed needs no slot, so it looks for no room. */
-static bool continued(void) {
-    char line[4096];
-    FILE *file = fopen("/proc/self/cmdline", "re");
-    if (!file) {
-        return false;
-    }
-    size_t length = fread(line, 1, sizeof line - 1, file);
-    (void)fclose(file);
-    line[length] = '\0';
-    for (size_t at = 0; at < length; at += strlen(line + at) + 1) {
-        if (strcmp(line + at, "-MC") == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Without an answer from slotshare, the operator has chosen. */
 static bool refuse(const struct settings *settings, int result) {
     if (result == SLOTSHARE_OK) {
@@ -80,9 +62,6 @@ int slotshare_hold(unsigned char **yield, int argc, unsigned char *argv[]) {
 
     refused_begin();
     settings_read(&settings, argument(argc, argv, 3));
-    if (continued()) {
-        return answer(yield, "");
-    }
     bool hold = false;
     do {
         hosts += strspn(hosts, " ,\t\r\n");

@@ -77,7 +77,8 @@ void refused_add(const char *host) {
 
 const char *refused_pattern(void) {
     static char text[REFUSED_MAX * (2 * HOST_BYTES + 1) + 32];
-    static const char end[] = ")(?:/.*)?$"; /* Exim adds the interface, if it is configured */
+    static const char end[] =
+        ")(?![^/])"; /* Exim adds "/" and the interface, if one is configured */
     size_t length = 0;
     const char *between = "^\\*@(?:";
 
