@@ -10,25 +10,6 @@
 #include <unistd.h>
 
 #include <nng/protocol/pubsub0/pub.h>
-#include <nng/protocol/pubsub0/sub.h>
-
-static void wake(int event_fd) {
-    ssize_t written = write(event_fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)written; /* a full eventfd is readable all the same */
-}
-
-/* A thread of nng's: a connection to a member's publisher came or went. A new one may come
- * before the old one's end is told, hence the comparison. Relaxed: the id is all there is. */
-static void on_peer_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
-    struct net_peer *peer = arg;
-    uint32_t id = pipe.id;
-    if (event == NNG_PIPE_EV_ADD_POST)
-        atomic_store_explicit(&peer->pipe, id, memory_order_relaxed);
-    else
-        (void)atomic_compare_exchange_strong_explicit(&peer->pipe, &id, 0, memory_order_relaxed,
-                                                      memory_order_relaxed);
-    wake(peer->event_fd);
-}
 
 /* A thread of nng's: somebody subscribes to us, or has gone. More than there can be members
  * (each may hold an old connection beside the new one) must not cost us memory. */
@@ -39,10 +20,10 @@ static void on_subscriber_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
         return;
     }
     if (atomic_fetch_add_explicit(&net->subscribers, 1, memory_order_relaxed) >=
-        net->subscribers_max) {
+        atomic_load_explicit(&net->subscribers_max, memory_order_relaxed)) {
         atomic_fetch_add_explicit(&net->refused, 1, memory_order_relaxed);
         (void)nng_pipe_close(pipe);
-        wake(net->event_fd);
+        net_wake(net->event_fd);
     }
 }
 
@@ -128,44 +109,6 @@ static int open_publisher(struct net *net, const struct net_tls_files *files, ch
     return net->tls != NULL ? check_self(net, files, error, error_size) : 0;
 }
 
-static int open_peer(struct net *net, struct net_peer *peer, const struct net_tls_files *files,
-                     char *error, size_t error_size) {
-    const struct conf_member *member = peer->member;
-    if (net_tls_wanted(member->url) &&
-        net_tls_config(&peer->tls, files, net->conf, member->name, error, error_size) != 0)
-        return -1;
-    int rc = nng_sub0_open(&peer->socket);
-    if (rc == 0)
-        rc = nng_socket_set(peer->socket, NNG_OPT_SUB_SUBSCRIBE, "", 0);
-    if (rc == 0)
-        rc = nng_socket_set_int(peer->socket, NNG_OPT_RECVBUF, NET_RECEIVE_QUEUE);
-    if (rc == 0)
-        rc = nng_socket_set_size(peer->socket, NNG_OPT_RECVMAXSZ, NET_MESSAGE_MAX);
-    if (rc == 0)
-        rc = nng_socket_set_ms(peer->socket, NNG_OPT_RECONNMINT, NET_RECONNECT_MIN_MS);
-    if (rc == 0)
-        rc = nng_socket_set_ms(peer->socket, NNG_OPT_RECONNMAXT, NET_RECONNECT_MAX_MS);
-    if (rc == 0)
-        rc = nng_pipe_notify(peer->socket, NNG_PIPE_EV_ADD_POST, on_peer_pipe, peer);
-    if (rc == 0)
-        rc = nng_pipe_notify(peer->socket, NNG_PIPE_EV_REM_POST, on_peer_pipe, peer);
-    if (rc == 0)
-        rc = nng_socket_get_int(peer->socket, NNG_OPT_RECVFD, &peer->fd);
-    if (rc == 0)
-        rc = nng_dialer_create(&peer->dialer, peer->socket, member->url);
-    if (rc == 0 && peer->tls != NULL)
-        rc = nng_dialer_set_ptr(peer->dialer, NNG_OPT_TLS_CONFIG, peer->tls);
-    if (rc == 0)
-        rc = nng_dialer_set_bool(peer->dialer, NNG_OPT_TCP_KEEPALIVE, true);
-    if (rc == 0)
-        rc = nng_dialer_start(peer->dialer, NNG_FLAG_NONBLOCK);
-    if (rc == 0)
-        return 0;
-    (void)snprintf(error, error_size, "cannot connect to member %s at %s: %s", member->name,
-                   member->url, nng_strerror(rc));
-    return -1;
-}
-
 static bool any_tls(const struct conf *conf) {
     bool wanted = net_tls_wanted(listen_url(conf));
     for (uint32_t i = 0; i < conf->members; i++)
@@ -179,8 +122,8 @@ static int open_all(struct net *net, char *error, size_t error_size) {
         return -1;
     int rc = open_publisher(net, &files, error, error_size);
     for (uint32_t i = 0; rc == 0 && i < net->peers; i++) {
-        if (net->peer[i].member != NULL)
-            rc = open_peer(net, &net->peer[i], &files, error, error_size);
+        if (net->peer[i].used)
+            rc = net_peer_open(net, &net->peer[i], &files, error, error_size);
     }
     net_tls_free(&files);
     return rc;
@@ -197,15 +140,14 @@ int net_open(struct net **out, const struct conf *conf, const struct log *log, c
     net->conf = conf;
     net->log = log;
     net->peers = conf->members;
-    net->subscribers_max = 4 * conf->members + 16;
     net->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    for (uint32_t i = 0; i < net->peers; i++) {
-        struct net_peer *peer = &net->peer[i];
-        peer->member = i != conf->self ? &conf->member[i] : NULL;
-        peer->event_fd = net->event_fd;
-        peer->fd = -1;
-        peer->reason = -1;
+    for (uint32_t i = 0; i < NET_PEERS_MAX; i++)
+        net->peer[i].fd = -1;
+    for (uint32_t i = 0; i < conf->members; i++) {
+        if (i != conf->self)
+            net_peer_start(net, &net->peer[i], &conf->member[i]);
     }
+    net_count_subscribers(net);
     int rc = -1;
     if (net->event_fd < 0)
         (void)snprintf(error, error_size, "cannot make an eventfd: %s", strerror(errno));
@@ -245,17 +187,14 @@ int net_event_fd(const struct net *net) {
 }
 
 int net_member_fd(const struct net *net, uint32_t i) {
-    return i < net->peers ? net->peer[i].fd : -1;
+    return i < net->peers && net->peer[i].used ? net->peer[i].fd : -1;
 }
 
 bool net_receive(struct net *net, uint32_t i, uint64_t now_ms, struct net_message *out) {
-    if (i >= net->peers || net->peer[i].member == NULL)
+    if (i >= net->peers || net->peer[i].socket.id == 0)
         return false;
     struct net_peer *peer = &net->peer[i];
-    if (peer->message != NULL) {
-        nng_msg_free(peer->message);
-        peer->message = NULL;
-    }
+    net_drop_message(peer);
     if (nng_recvmsg(peer->socket, &peer->message, NNG_FLAG_NONBLOCK) != 0) {
         peer->message = NULL;
         return false;
@@ -278,7 +217,7 @@ int net_publish(struct net *net, const uint8_t *bytes, size_t size) {
 }
 
 bool net_connected(const struct net *net, uint32_t i) {
-    return i < net->peers && net->peer[i].member != NULL &&
+    return i < net->peers && net->peer[i].used &&
            atomic_load_explicit(&net->peer[i].pipe, memory_order_relaxed) != 0;
 }
 

@@ -24,12 +24,14 @@ enum {
     NET_SILENT_MS = 5000,         /**< a connection that is silent for so long is made anew */
     NET_RECONNECT_MIN_MS = 50,
     NET_RECONNECT_MAX_MS = 1000,
+    NET_PEERS_MAX = 2 * CONF_MEMBERS_MAX, /**< members at once, and some that were removed */
 };
 
 struct net;
 
 /**
- * Listen, and start to connect to every other member of conf. conf and log must outlive *out.
+ * Listen, and start to connect to every other member of conf: member i of conf has the index i
+ * here. conf and log must outlive *out.
  * With tls+tcp:// it checks the files by connecting to itself.
  *
  * @param error  what was wrong, where, and what to do
@@ -43,10 +45,20 @@ int net_open(struct net **out, const struct conf *conf, const struct log *log, c
  */
 void net_close(struct net *net);
 
+/**
+ * Start to connect to one more member. *index is below NET_PEERS_MAX, and none's that is in use.
+ * @return 0; -1: too many, or error says what failed.
+ */
+int net_add(struct net *net, const struct conf_member *member, uint32_t *index, char *error,
+            size_t error_size);
+
+/** Let a member go: nothing of it is received any more, and its index may be given out again. */
+void net_remove(struct net *net, uint32_t index);
+
 /** Readable when connections have changed: call net_tend(). */
 int net_event_fd(const struct net *net);
 
-/** Readable when messages of member i are there; -1 for this node itself. */
+/** Readable when messages of member i are there; -1 for this node itself, and for no member. */
 int net_member_fd(const struct net *net, uint32_t i);
 
 /** What came from a member. bytes are valid until the next call on this net. */

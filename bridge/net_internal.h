@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef SLOTSHARE_BRIDGE_NET_INTERNAL_H
 #define SLOTSHARE_BRIDGE_NET_INTERNAL_H
-/** What net.c (sockets, messages) and net_tend.c (looking after connections) share. */
+/** What net.c (the listener, messages), net_peer.c (members) and net_tend.c (looking after
+ * connections) share. */
 #include <stdatomic.h>
 
 #include <nng/nng.h>
@@ -11,8 +12,9 @@
 #include "net_tls.h"
 
 struct net_peer {
-    const struct conf_member *member; /**< NULL: this node itself, nothing below is used */
-    int event_fd;                     /**< the net's, for the callbacks */
+    bool used; /**< else this node itself, or nobody (any more) */
+    struct conf_member member;
+    int event_fd; /**< the net's, for the callbacks */
     nng_socket socket;
     nng_dialer dialer;
     int fd;                /**< readable when messages are there; belongs to nng */
@@ -41,12 +43,23 @@ struct net {
     nng_tls_config *tls; /**< of the listener; NULL: plain TCP */
     uint16_t port;
     atomic_uint subscribers; /**< connections to the publisher */
-    unsigned subscribers_max;
+    atomic_uint subscribers_max;
     struct log_rate refused_rate;
     atomic_uint refused; /**< connections ended because there were too many */
     unsigned refused_known;
-    uint32_t peers;
-    struct net_peer peer[CONF_MEMBERS_MAX];
+    uint32_t peers; /**< places in peer[] that were ever used */
+    struct net_peer peer[NET_PEERS_MAX];
 };
+
+/** A thread of nng's has news for net_tend(). */
+void net_wake(int event_fd);
+/** Put a member in its place, and make its socket and dialer. @return 0; -1: error is filled. */
+void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_member *member);
+int net_peer_open(struct net *net, struct net_peer *peer, const struct net_tls_files *files,
+                  char *error, size_t error_size);
+/** Forget the message that was given out last. */
+void net_drop_message(struct net_peer *peer);
+/** How many connections to our publisher are enough. */
+void net_count_subscribers(struct net *net);
 
 #endif

@@ -16,8 +16,8 @@ static void log_member(const struct net *net, enum log_level level, const char *
                        const struct net_peer *peer, const char *reason, uint64_t suppressed) {
     struct log_line line;
     log_begin(net->log, &line, level, event);
-    log_text(&line, "member", peer->member->name);
-    log_text(&line, "url", peer->member->url);
+    log_text(&line, "member", peer->member.name);
+    log_text(&line, "url", peer->member.url);
     log_text(&line, "reason", reason);
     if (suppressed > 0)
         log_uint(&line, "suppressed", suppressed);
@@ -61,7 +61,7 @@ static void note_reason(struct net *net, struct net_peer *peer, int result, uint
     peer->next_log = now + SAME_REASON_MS;
     if (result != 0)
         log_member(net, LOG_LEVEL_WARNING, "member_unreachable", peer,
-                   net_probe_reason(result, peer->member->name, text, sizeof text), 0);
+                   net_probe_reason(result, peer->member.name, text, sizeof text), 0);
 }
 
 static void find_reason(struct net *net, struct net_peer *peer, uint64_t now) {
@@ -75,7 +75,7 @@ static void find_reason(struct net *net, struct net_peer *peer, uint64_t now) {
         note_reason(net, peer, result, now);
     }
     if (peer->probe == NULL && now >= peer->next_probe) {
-        peer->probe = net_probe_start(peer->member->url, peer->tls, net->event_fd);
+        peer->probe = net_probe_start(peer->member.url, peer->tls, net->event_fd);
         peer->next_probe = now + PROBE_EVERY_MS;
     }
 }
@@ -99,7 +99,7 @@ void net_tend(struct net *net, uint64_t now_ms) {
         ;
     for (uint32_t i = 0; i < net->peers; i++) {
         struct net_peer *peer = &net->peer[i];
-        if (peer->member == NULL)
+        if (!peer->used)
             continue;
         uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
         if (pipe != peer->known_pipe)
@@ -114,7 +114,7 @@ void net_tend(struct net *net, uint64_t now_ms) {
 
 bool net_stuck(const struct net *net) {
     for (uint32_t i = 0; i < net->peers; i++) {
-        if (net->peer[i].lost >= LOST_PROBES)
+        if (net->peer[i].used && net->peer[i].lost >= LOST_PROBES)
             return true;
     }
     return false;

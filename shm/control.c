@@ -231,7 +231,11 @@ int control_reload(struct control *control, const struct conf *conf, char *text,
 }
 
 void control_withdraw(struct control *control) {
-    limit_withdraw(&control->handle->segment, control->me);
+    limit_withdraw(&control->handle->segment);
+}
+
+void control_relax(struct control *control) {
+    limit_refresh(&control->handle->segment, control->me);
     wake_everybody(&control->handle->segment); /* shares may have risen */
 }
 

@@ -76,16 +76,21 @@ uint64_t control_pending_digest(const struct control *control);
 /**
  * A newer configuration is to follow: write its rule set beside the one in force. When this returns
  * every take keeps to the lower of both. Sizes in [node] and the names of the node and the segment
- * stay as they were. One that was pending before is withdrawn first.
+ * stay as they were. One that was pending before is withdrawn first; what it had lowered stays so
+ * until control_relax().
  * @return SLOTSHARE_OK; SLOTSHARE_ECONFIG: error says what cannot be changed while workers run;
  *         SLOTSHARE_ESYSTEM; with both what was pending still is.
  */
 int control_reload(struct control *control, const struct conf *conf, char *error,
                    size_t error_size);
 
-/** The pending configuration is not to follow. Records keep what it lowered them to: the core must
- * have been told before, so that it counts no more. Nothing happens when none is pending. */
+/** The pending configuration is not to follow; what it had lowered stays so until control_relax().
+ * Nothing happens when none is pending. */
 void control_withdraw(struct control *control);
+
+/** After a pending configuration was replaced or withdrawn, and the core has set the shares that it
+ * told others of: all counters without a record go back to the opening deal. */
+void control_relax(struct control *control);
 
 /** Put a configuration of the same digest in the place of the one in force: line numbers, file and
  * URLs, which people are shown. Not while one is pending. @return as control_reload(). */

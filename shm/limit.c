@@ -199,12 +199,9 @@ void limit_refresh(const struct segment *segment, uint32_t me) {
     }
 }
 
-void limit_withdraw(const struct segment *segment, uint32_t me) {
-    struct header *header = segment->header;
+void limit_withdraw(const struct segment *segment) {
     /* seq_cst: as where it is set */
-    if (atomic_exchange_explicit(&header->pending, 0, memory_order_seq_cst) != 0) {
-        limit_refresh(segment, me);
-    }
+    atomic_store_explicit(&segment->header->pending, 0, memory_order_seq_cst);
 }
 
 uint64_t limit_under_pending(const struct segment *segment, uint32_t index, uint64_t cap) {

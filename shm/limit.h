@@ -34,15 +34,12 @@ static inline bool limit_unsettled(const struct segment *segment, uint32_t index
 /** Give a new counter its cap, by its name. Harmless when it has one. */
 void limit_settle(const struct segment *segment, uint32_t index);
 
-/**
- * The pending rule set is not to follow after all. Counters without a record go back to the opening
- * deal of the set in force; a record keeps the lower share that it has, because the bridge has told
- * others of it. Nothing happens when none is pending.
- */
-void limit_withdraw(const struct segment *segment, uint32_t me);
+/** The pending rule set is not to follow after all. Caps stay where it lowered them to, until
+ * limit_refresh(). Nothing happens when none is pending. */
+void limit_withdraw(const struct segment *segment);
 
-/** Caps of counters without a record, as the rule sets say now: a predecessor may have died on the
- * way. For a bridge that starts. */
+/** Caps of counters without a record, as the rule sets say now: after a withdrawal, or when a
+ * predecessor may have died on the way. A record keeps the share that it has. */
 void limit_refresh(const struct segment *segment, uint32_t me);
 
 /**

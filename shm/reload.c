@@ -47,7 +47,7 @@ int reload_publish(const struct segment *segment, uint32_t me, const struct conf
         return SLOTSHARE_ESYSTEM;
     }
     if (replace && size <= segment->rules_bytes) {
-        limit_withdraw(segment, me);
+        limit_withdraw(segment);
     }
     result = limit_publish(segment, me, rules, size);
     free(rules);
