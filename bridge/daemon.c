@@ -15,7 +15,7 @@ enum {
     TEND_MS = 500,
     SWEEP_MS = 1000,
     LEAVE_MS = 1000, /* for what is handed back to be confirmed */
-    FDS_MAX = CONF_MEMBERS_MAX + 3,
+    FDS_MAX = CORE_MEMBERS_MAX + 4,
 };
 
 /* What the counters that matter now look like. */
@@ -45,6 +45,8 @@ static void look_at_wanted(struct daemon *daemon) {
     uint64_t ignored;
     while (read(daemon->doorbell_fd, &ignored, sizeof ignored) < 0 && errno == EINTR)
         ;
+    if (!daemon->serving)
+        return;
     daemon_sightings_begin(daemon);
     control_each_wanted(daemon->control, daemon_sight, daemon);
     daemon_sightings_feed(daemon);
@@ -63,18 +65,18 @@ static void leave(struct daemon *daemon, const char *why) {
 static void on_signal(struct daemon *daemon) {
     struct signalfd_siginfo info;
     while (read(daemon->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGHUP)
-            log_event(daemon->log, LOG_LEVEL_WARNING, "reload_refused", "reason",
-                      "this version reads the configuration only when it starts: restart the "
-                      "bridges to change it",
-                      NULL);
-        else
+        if (info.ssi_signo != SIGHUP) {
             leave(daemon, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+            continue;
+        }
+        struct reload_report report;
+        daemon_reload(daemon, &report);
+        conf_errors_free(&report.errors);
     }
 }
 
 static void reap(struct daemon *daemon) {
-    uint32_t slots = control_reap(daemon->control);
+    uint32_t slots = daemon->serving ? control_reap(daemon->control) : 0;
     daemon->next.reap = daemon->now + REAP_MS;
     if (slots == 0)
         return;
@@ -99,11 +101,12 @@ static void on_time(struct daemon *daemon) {
         net_tend(daemon->net, daemon->now);
         next->tend = daemon->now + TEND_MS;
     }
-    if (daemon->now >= next->totals)
+    if (daemon->now >= next->totals && daemon->serving)
         daemon_totals(daemon);
     if (daemon->now >= next->sweep) {
         keys_sweep(daemon->keys, daemon->now);
-        (void)control_retire(daemon->control);
+        if (daemon->serving)
+            (void)control_retire(daemon->control);
         next->sweep = daemon->now + SWEEP_MS;
     }
     if (daemon->now >= next->alive) {
@@ -116,26 +119,47 @@ static int until_next(const struct daemon *daemon) {
     const struct schedule *next = &daemon->next;
     uint64_t now = control_now();
     uint64_t due = core_next_tick(daemon->core);
-    const uint64_t times[] = {next->watch,  next->reap,  next->tend,
-                              next->totals, next->sweep, next->alive};
+    const uint64_t times[] = {next->watch,
+                              next->reap,
+                              next->tend,
+                              next->sweep,
+                              next->alive,
+                              daemon->serving ? next->totals : UINT64_MAX,
+                              daemon_configs_due(daemon)};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++)
         due = times[i] < due ? times[i] : due;
     return due > now ? (int)(due - now) : 0;
 }
 
-static nfds_t fill(const struct daemon *daemon, struct pollfd *fds) {
-    nfds_t count = 0;
-    fds[count++] = (struct pollfd){.fd = daemon->signal_fd, .events = POLLIN};
-    fds[count++] = (struct pollfd){.fd = daemon->doorbell_fd, .events = POLLIN};
-    fds[count++] = (struct pollfd){.fd = net_event_fd(daemon->net), .events = POLLIN};
-    for (uint32_t i = 0; i < daemon->conf->members; i++) /* poll() passes over -1 */
-        fds[count++] = (struct pollfd){.fd = net_member_fd(daemon->net, i), .events = POLLIN};
+/* What may have news; which member's, in *from. Anew each time: members come and go. */
+enum { FD_SIGNAL, FD_DOORBELL, FD_NET, FD_ADMIN, FD_MEMBERS };
+
+static nfds_t fill(struct daemon *daemon, struct pollfd *fds, struct member **from) {
+    nfds_t count = FD_MEMBERS;
+    fds[FD_SIGNAL] = (struct pollfd){.fd = daemon->signal_fd, .events = POLLIN};
+    fds[FD_DOORBELL] = (struct pollfd){.fd = daemon->doorbell_fd, .events = POLLIN};
+    fds[FD_NET] = (struct pollfd){.fd = net_event_fd(daemon->net), .events = POLLIN};
+    fds[FD_ADMIN] = (struct pollfd){.fd = admin_fd(daemon->admin), .events = POLLIN};
+    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
+        struct member *member = &daemon->member[i];
+        if (member->hash == 0 || member->self)
+            continue;
+        fds[count] =
+            (struct pollfd){.fd = net_member_fd(daemon->net, member->net), .events = POLLIN};
+        from[count++] = member;
+    }
     return count;
 }
 
 /* @return true when it is time to end. */
 static bool ended(struct daemon *daemon, enum daemon_end *end) {
-    if (!control_still_there(daemon->control)) {
+    char error[1024];
+    if (daemon_configs_tend(daemon, error, sizeof error) != 0) {
+        log_event(daemon->log, LOG_LEVEL_ERROR, "cannot_go_on", "reason", error, NULL);
+        *end = DAEMON_BROKEN;
+        return true;
+    }
+    if (daemon->serving && !control_still_there(daemon->control)) {
         log_event(daemon->log, LOG_LEVEL_ERROR, "segment_gone", "reason",
                   "the segment's file was removed or replaced", NULL);
         *end = DAEMON_GONE;
@@ -154,25 +178,29 @@ static bool ended(struct daemon *daemon, enum daemon_end *end) {
 
 enum daemon_end daemon_run(struct daemon *daemon) {
     struct pollfd fds[FDS_MAX];
+    struct member *from[FDS_MAX];
     enum daemon_end end;
-    nfds_t count = fill(daemon, fds);
     daemon->now = control_now();
     daemon->alive_ms = notify_watchdog_ms();
     daemon->next.alive = daemon->alive_ms == 0 ? UINT64_MAX : daemon->now;
     look_at_wanted(daemon); /* what was asked for while there was no bridge */
     while (!ended(daemon, &end)) {
+        nfds_t count = fill(daemon, fds, from);
         (void)poll(fds, count, until_next(daemon));
         daemon->now = control_now();
-        if ((fds[0].revents & POLLIN) != 0)
-            on_signal(daemon);
-        if ((fds[1].revents & POLLIN) != 0)
+        if ((fds[FD_DOORBELL].revents & POLLIN) != 0)
             look_at_wanted(daemon);
-        if ((fds[2].revents & POLLIN) != 0)
+        if ((fds[FD_NET].revents & POLLIN) != 0)
             daemon->next.tend = 0;
-        for (nfds_t i = 3; i < count; i++) {
+        for (nfds_t i = FD_MEMBERS; i < count; i++) {
             if ((fds[i].revents & POLLIN) != 0)
-                daemon_hear(daemon, (uint32_t)(i - 3));
+                daemon_hear(daemon, from[i]);
         }
+        /* These may change who is a member, so they come after those that hear of members. */
+        if ((fds[FD_SIGNAL].revents & POLLIN) != 0)
+            on_signal(daemon);
+        if ((fds[FD_ADMIN].revents & POLLIN) != 0)
+            daemon_admin(daemon);
         daemon->now = control_now();
         on_time(daemon);
         daemon_show(daemon);

@@ -11,15 +11,24 @@
 
 struct daemon;
 
-/** name, directory: of the segment, instead of the configuration's; NULL: as configured. conf and
- * log must outlive it. @return 0; -1: *out is NULL, error says what, where, and what to do. */
-int daemon_open(struct daemon **out, const struct conf *conf, const char *name,
-                const char *directory, const struct log *log, char *error, size_t error_size);
+struct daemon_options {
+    const char *config; /**< path of the configuration; must outlive the daemon */
+    const char *name,
+        *directory; /**< of the segment, instead of the configuration's; NULL: as there */
+    bool
+        found; /**< this node's file is the cluster's first configuration: do not wait for others */
+};
+
+/** log must outlive it. @return 0; -1: *out is NULL, errors has lines that say what was wrong,
+ * where, and what to do; conf_errors_free() it in any case. */
+int daemon_open(struct daemon **out, const struct daemon_options *options, const struct log *log,
+                struct conf_errors *errors);
 
 enum daemon_end {
     DAEMON_STOPPED, /**< SIGTERM or SIGINT: what was not in use is handed back */
     DAEMON_GONE,    /**< the segment was removed or replaced */
     DAEMON_STUCK,   /**< the network library has lost a connection that could be made */
+    DAEMON_BROKEN,  /**< what the cluster has committed could not be stored or put into force */
 };
 
 /** Work until there is a reason to end. */

@@ -90,17 +90,6 @@ static void warn_limit(struct daemon *daemon, uint64_t member, uint32_t key, int
     log_end(&line);
 }
 
-static void warn_config(struct daemon *daemon, const char *event, const char *reason,
-                        const struct core_action *action) {
-    struct log_line line;
-    log_begin(daemon->log, &line, LOG_LEVEL_WARNING, event);
-    log_text(&line, "member", daemon_member_name(daemon, action->config.member));
-    log_uint(&line, "epoch_there", action->config.epoch);
-    log_uint(&line, "digest_there", action->config.digest);
-    log_text(&line, "reason", reason);
-    log_end(&line);
-}
-
 static void send_heartbeat(struct daemon *daemon, const struct core_heartbeat *heartbeat) {
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     message.heartbeat = *heartbeat;
@@ -129,7 +118,8 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
     switch (action->type) {
     case CORE_STORE_MEMORY:
         daemon->memory = action->memory;
-        control_memory_store(daemon->control, &daemon->memory);
+        if (daemon->serving)
+            control_memory_store(daemon->control, &daemon->memory);
         break;
     case CORE_SET_SHARE:
         set_share(daemon, action->share.key, action->share.share, action->share.grant);
@@ -144,17 +134,17 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
         daemon->scan_wanted = true;
         break;
     case CORE_PROMISE:
+        daemon_promise(daemon, action->commit.epoch, action->commit.digest);
+        break;
     case CORE_COMMIT:
-        /* Nothing is ever pending here: a changed file means new bridges. */
+        daemon_commit(daemon, action->commit.epoch, action->commit.digest, action->commit.member);
         break;
     case CORE_FOREIGN_CONFIG:
-        warn_config(daemon, "foreign_configuration",
-                    "that member runs a configuration that this node does not have: copy its file "
-                    "here; until then this node keeps to its reserve",
-                    action);
+        daemon_foreign(daemon, action->config.member, action->config.epoch, action->config.digest);
         break;
     case CORE_WARN_FILE:
-        warn_config(daemon, "files_differ", "that member has another configuration file", action);
+        daemon_file_differs(daemon, action->config.member, action->config.epoch,
+                            action->config.digest);
         break;
     case CORE_SEND_HEARTBEAT:
         send_heartbeat(daemon, action->heartbeat);
@@ -176,7 +166,7 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
 
 static void drain(struct daemon *daemon) {
     const struct core_action *action;
-    while ((action = core_next_action(daemon->core)) != NULL)
+    while (!daemon->broken && (action = core_next_action(daemon->core)) != NULL)
         perform(daemon, action);
 }
 
@@ -186,7 +176,8 @@ static void scan(struct daemon *daemon) {
     core_scan_begin(daemon->core, daemon->now);
     drain(daemon);
     daemon_sightings_begin(daemon);
-    control_each_over_reserve(daemon->control, daemon_sight, daemon);
+    if (daemon->serving)
+        control_each_over_reserve(daemon->control, daemon_sight, daemon);
     bool complete = daemon->seen.complete;
     daemon_sightings_feed(daemon);
     core_scan_done(daemon->core, daemon->now, complete);

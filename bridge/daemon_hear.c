@@ -7,16 +7,17 @@ enum {
     COMPLAIN_MS = 60000,
 };
 
-static void refuse(struct daemon *daemon, uint32_t i, enum wire_result result, size_t size) {
-    struct refusals *refused = &daemon->refused[i];
+static void refuse(struct daemon *daemon, struct member *member, enum wire_result result,
+                   size_t size) {
+    struct refusals *refused = &member->refused;
     uint64_t suppressed;
     refused->count[result]++;
     if (!log_rate_ok(&refused->rate[result], daemon->now, COMPLAIN_MS, &suppressed))
         return;
     struct log_line line;
     log_begin(daemon->log, &line, LOG_LEVEL_WARNING, "message_refused");
-    log_text(&line, "member", daemon->conf->member[i].name);
-    log_text(&line, "url", daemon->conf->member[i].url);
+    log_text(&line, "member", member->name);
+    log_text(&line, "url", member->url);
     log_text(&line, "reason", wire_reason(result));
     log_uint(&line, "size", size);
     log_uint(&line, "count", refused->count[result]);
@@ -24,7 +25,8 @@ static void refuse(struct daemon *daemon, uint32_t i, enum wire_result result, s
     log_end(&line);
 }
 
-static void feed(struct daemon *daemon, uint32_t i, const struct wire_message *message) {
+static void feed(struct daemon *daemon, const struct member *member,
+                 const struct wire_message *message) {
     switch (message->kind) {
     case WIRE_HEARTBEAT:
         core_on_heartbeat(daemon->core, daemon->now, &message->heartbeat);
@@ -39,28 +41,30 @@ static void feed(struct daemon *daemon, uint32_t i, const struct wire_message *m
         core_on_vote(daemon->core, daemon->now, &message->vote);
         break;
     case WIRE_TOTALS:
-        totals_heard(daemon->totals, i, daemon->now, &message->totals);
+        totals_heard(daemon->totals, (uint32_t)(member - daemon->member), daemon->now,
+                     &message->totals);
         break;
     }
     daemon_act(daemon);
 }
 
-void daemon_hear(struct daemon *daemon, uint32_t i) {
+void daemon_hear(struct daemon *daemon, struct member *member) {
     struct net_message bytes;
     struct wire_message message;
     for (unsigned n = 0; n < MESSAGES_MAX; n++) {
         daemon->now = control_now();
-        if (!net_receive(daemon->net, i, daemon->now, &bytes))
+        if (!net_receive(daemon->net, member->net, daemon->now, &bytes))
             return;
         bool leading = core_leading(daemon->core, daemon->now);
-        enum wire_result result = wire_decode(daemon->decoder[i], bytes.bytes, bytes.size,
+        enum wire_result result = wire_decode(member->decoder, bytes.bytes, bytes.size,
                                               &daemon->names, leading, &message);
         if (result != WIRE_OK && result != WIRE_MORE) {
-            refuse(daemon, i, result, bytes.size);
+            refuse(daemon, member, result, bytes.size);
             continue;
         }
-        control_member_heard(daemon->control, i, daemon->now);
-        if (result == WIRE_OK)
-            feed(daemon, i, &message);
+        if (daemon->serving && member->row >= 0)
+            control_member_heard(daemon->control, (uint32_t)member->row, daemon->now);
+        if (result == WIRE_OK && !daemon->broken)
+            feed(daemon, member, &message);
     }
 }

@@ -2,14 +2,19 @@
 #ifndef SLOTSHARE_BRIDGE_DAEMON_INTERNAL_H
 #define SLOTSHARE_BRIDGE_DAEMON_INTERNAL_H
 /** What the parts of the daemon share: daemon_open.c, daemon.c (main loop), daemon_act.c (what the
- * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log, totals). */
+ * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log, totals),
+ * daemon_config.c (reload, promise, commit), daemon_start.c (which configuration to start with),
+ * daemon_member.c (members that come and go), daemon_admin.c (what operators ask for). */
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "admin.h"
 #include "core/core.h"
 #include "daemon.h"
+#include "edition.h"
 #include "keys.h"
 #include "net.h"
+#include "state.h"
 #include "totals.h"
 #include "wire.h"
 
@@ -43,20 +48,55 @@ struct refusals {
     uint64_t count[WIRE_RESULTS];
 };
 
+/** A node of the committed or the pending configuration. Its place in daemon.member stays as long
+ * as it is one. */
+struct member {
+    uint64_t hash; /**< of its name; 0: the place is free */
+    char name[SLOTSHARE_BINDING_MAX + 1];
+    char url[CONF_URL_MAX + 1];
+    bool self;
+    int32_t row;  /**< its place in the committed configuration, hence in the segment; -1: none */
+    uint32_t net; /**< its index there; not of this node itself */
+    struct wire_decoder *decoder;
+    struct refusals refused;
+};
+
+/** The configurations, and what is to be done about them. */
+struct configs {
+    struct edition committed, pending;
+    uint64_t epoch;             /**< of the committed one; 0: a new node, that has none */
+    uint64_t promised_at_start; /**< the epoch under which the pending one was found promised */
+    bool begin;                 /**< the first one was committed: now the segment can be made */
+    bool reload;                /**< read the file again as soon as may be */
+    bool changed;               /**< a commit has changed limits: the keys must learn them */
+    uint64_t fits_next;         /**< when to look again whether all fits */
+    uint64_t told_next;         /**< when to tell those who wait for a segment, again */
+    char told[256];             /**< what they were told */
+    struct log_rate promise_rate, foreign_rate;
+};
+
 struct daemon {
-    const struct conf *conf;
+    struct conf *file;
+    const struct conf *conf; /**< file as it was at the start: what concerns this node alone */
+    const char *config_path;
     const struct log *log;
     struct control *control;
+    bool serving; /**< the segment is there; else this is a new node that waits for the others */
+    struct state *state;
+    struct configs configs;
+    struct admin *admin;
+    bool broken; /**< what was committed could not be stored: nothing may happen any more */
     struct core *core;
     struct keys *keys;
     struct net *net;
     struct totals *totals;
     struct wire_encoder *encoder;
-    struct wire_decoder *decoder[CONF_MEMBERS_MAX]; /**< NULL for this node itself */
+    struct member member[CORE_MEMBERS_MAX];
+    uint64_t self; /**< hash of this node's name */
+    uint64_t boot; /**< of a new node, until it has a segment */
     struct wire_names names;
     struct core_timers timers;
-    uint64_t hash[CONF_MEMBERS_MAX]; /**< of the members' names */
-    uint64_t now;                    /**< of the event that is being fed */
+    uint64_t now; /**< of the event that is being fed */
 
     int signal_fd, doorbell_fd;
     pthread_t doorbell;
@@ -74,9 +114,14 @@ struct daemon {
 
     struct control_memory memory; /**< as last stored */
     struct shown shown;
-    struct refusals refused[CONF_MEMBERS_MAX];
     struct log_rate send_rate, share_rate, keys_rate, warn_rate, trouble_rate;
 };
+
+/** Tell the log that the bridge serves, or waits. */
+void daemon_log_start(const struct daemon *daemon);
+
+/** Have a thread of its own sleep on the segment's doorbell. @return 0; -1: error says why. */
+int daemon_doorbell_start(struct daemon *daemon, char *error, size_t error_size);
 
 /** Perform what the core orders, until nothing is left; call it after every event. */
 void daemon_act(struct daemon *daemon);
@@ -86,8 +131,8 @@ void daemon_sightings_begin(struct daemon *daemon);
 int daemon_sight(const struct control_counter *counter, void *daemon);
 void daemon_sightings_feed(struct daemon *daemon);
 
-/** Take and use what has come from member i; a bounded number of messages. */
-void daemon_hear(struct daemon *daemon, uint32_t i);
+/** Take and use what has come from a member; a bounded number of messages. */
+void daemon_hear(struct daemon *daemon, struct member *member);
 
 /** Tell observers and the log what has changed. */
 void daemon_show(struct daemon *daemon);
@@ -95,7 +140,63 @@ void daemon_show(struct daemon *daemon);
 void daemon_totals(struct daemon *daemon);
 /** Publish a message; failures are logged and counted, the protocol lives with the loss. */
 void daemon_send(struct daemon *daemon, const struct wire_message *message);
+
+/** Answer what operators ask for. */
+void daemon_admin(struct daemon *daemon);
+
+/* ---- members ---- */
+
+/** Let the places of members follow the committed and the pending configuration: connect to new
+ * ones and to changed addresses, let removed ones go. @return 0; -1: error says who and why; then
+ * this one is missing. */
+int daemon_members_follow(struct daemon *daemon, char *error, size_t error_size);
+/** NULL: no such member. */
+struct member *daemon_member(struct daemon *daemon, uint64_t hash);
 /** A member's name for the log; "?" when the hash is none's. */
 const char *daemon_member_name(const struct daemon *daemon, uint64_t hash);
+
+/* ---- configuration ---- */
+
+/** What became of a file that was to be loaded. */
+enum reload_result {
+    RELOAD_REFUSED,   /**< it has errors, or changes what cannot change: errors says what */
+    RELOAD_PROPOSED,  /**< it is pending now */
+    RELOAD_PENDING,   /**< it was pending already */
+    RELOAD_WITHDRAWN, /**< what was pending is withdrawn: the file is the committed one again */
+    RELOAD_IN_FORCE,  /**< it is the committed one */
+    RELOAD_LATER,     /**< another one is promised: this one is read after its commit */
+};
+struct reload_report {
+    enum reload_result result;
+    struct conf_errors errors; /**< conf_errors_free() it */
+    uint64_t digest;
+    char difference[1000]; /**< to what was committed */
+};
+
+/** Read the file and act on it. */
+void daemon_reload(struct daemon *daemon, struct reload_report *report);
+/** CORE_PROMISE and CORE_COMMIT. */
+void daemon_promise(struct daemon *daemon, uint64_t epoch, uint64_t digest);
+void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool member);
+/** CORE_FOREIGN_CONFIG and CORE_WARN_FILE. */
+void daemon_foreign(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest);
+void daemon_file_differs(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest);
+/** What is due about configurations, between two events. @return 0; -1: error says why the bridge
+ * cannot go on. */
+int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size);
+/** When that is due at the latest. */
+uint64_t daemon_configs_due(const struct daemon *daemon);
+/** Whom a new node, or a pending configuration, waits for, and for what; "" when for nobody. */
+void daemon_waits_for(struct daemon *daemon, char *out, size_t size);
+
+/** Find out which configurations are committed and pending: from the store and from `file`, which
+ * is used up. options: as daemon_open(). @return 0; -1: error says what is wrong. */
+int daemon_configs_start(struct daemon *daemon, struct edition *file, bool found, char *error,
+                         size_t error_size);
+/** Open the segment, and make the core and what goes with it, anew if they were there. @return as
+ * above. */
+int daemon_serve(struct daemon *daemon, char *error, size_t error_size);
+/** The same for a new node, that has no segment yet. */
+int daemon_wait(struct daemon *daemon, char *error, size_t error_size);
 
 #endif

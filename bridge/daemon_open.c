@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -23,94 +22,6 @@ static int fail(char *error, size_t size, const char *what) {
     return -1;
 }
 
-/* The defaults fit the default session; a shorter one needs all of them shorter. */
-static struct core_timers timers_of(const struct conf *conf) {
-    struct core_timers timers = core_timers_default();
-    uint32_t whole = timers.session;
-    timers.drain = conf->drain_ms;
-    timers.session = conf->session_ms;
-    if (conf->session_ms >= whole)
-        return timers;
-    timers.heartbeat = timers.heartbeat * conf->session_ms / whole;
-    timers.leader = timers.leader * conf->session_ms / whole;
-    timers.fresh = timers.fresh * conf->session_ms / whole;
-    if (timers.heartbeat < 20)
-        timers.heartbeat = 20;
-    if (timers.coalesce > timers.heartbeat / 4)
-        timers.coalesce = timers.heartbeat / 4;
-    return timers;
-}
-
-/* Of all in the file that concerns the cluster as a whole. @return 0: out of memory. */
-static uint64_t digest_of(const struct conf *conf) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
-    if (stream == NULL)
-        return 0;
-    (void)fprintf(stream, "reserve %u\n", conf->reserve_percent);
-    for (uint32_t i = 0; i < conf->members; i++)
-        (void)fprintf(stream, "member %s %d\n", conf->member[i].name, conf->member[i].witness);
-    for (size_t i = 0; i < conf->limits; i++) {
-        const struct conf_limit *l = &conf->limit[i];
-        (void)fprintf(stream, "limit %d \"%s\" \"%s\" \"%s\" %d %u\n", (int)l->scope, l->binding,
-                      l->domain, l->host, (int)l->limit, l->parts);
-    }
-    uint64_t digest = fclose(stream) == 0 ? deal_hash(text, size) : 0;
-    free(text);
-    return digest;
-}
-
-static int make_core(struct daemon *daemon, char *error, size_t size) {
-    const struct conf *conf = daemon->conf;
-    struct core_options *options = calloc(1, sizeof *options);
-    if (options == NULL)
-        return fail(error, size, "cannot start");
-    control_memory_load(daemon->control, &daemon->memory);
-    options->self = daemon->hash[conf->self];
-    options->boot = control_incarnation(daemon->control);
-    options->created = control_created(daemon->control);
-    options->keys = daemon->keys_max;
-    options->timers = daemon->timers;
-    options->memory = daemon->memory;
-    options->committed.epoch = 1;
-    options->committed.digest = digest_of(conf);
-    options->committed.reserve_percent = conf->reserve_percent;
-    options->committed.members = conf->members;
-    for (uint32_t i = 0; i < conf->members; i++)
-        options->committed.member[i] =
-            (struct core_member){.hash = daemon->hash[i], .witness = conf->member[i].witness};
-    if (getrandom(&options->seed, sizeof options->seed, 0) < 0)
-        options->seed = daemon->now ^ options->boot;
-    daemon->core = core_create(options, daemon->now);
-    free(options);
-    if (daemon->core != NULL)
-        return 0;
-    (void)snprintf(error, size,
-                   "cannot start the protocol: out of memory, or two members with one hash");
-    return -1;
-}
-
-struct restoring {
-    struct daemon *daemon;
-    const char *lost; /* a counter that could not be restored */
-    char name[SLOTSHARE_COUNTER_MAX + 1];
-};
-
-static int restore(const struct control_counter *counter, void *arg) {
-    struct restoring *restoring = arg;
-    struct daemon *daemon = restoring->daemon;
-    uint32_t key;
-    if (!keys_find(daemon->keys, daemon->now, counter->name, counter->limit, &key)) {
-        (void)snprintf(restoring->name, sizeof restoring->name, "%s", counter->name);
-        restoring->lost = restoring->name;
-        return 1;
-    }
-    core_counter_restore(daemon->core, key, counter->share, counter->grant, counter->in_use,
-                         counter->wants);
-    return 0;
-}
-
 static bool find_key(void *context, const char *name, int32_t limit, uint32_t *key) {
     struct daemon *daemon = context;
     return keys_find(daemon->keys, daemon->now, name, limit, key);
@@ -119,43 +30,6 @@ static bool find_key(void *context, const char *name, int32_t limit, uint32_t *k
 static const char *find_name(void *context, uint32_t key) {
     const struct daemon *daemon = context;
     return keys_name(daemon->keys, key);
-}
-
-static int make_codecs(struct daemon *daemon) {
-    const struct conf *conf = daemon->conf;
-    daemon->names = (struct wire_names){.context = daemon, .key = find_key, .name = find_name};
-    daemon->encoder = wire_encoder_create(conf->cluster, conf->node);
-    bool ok = daemon->encoder != NULL;
-    for (uint32_t i = 0; i < conf->members; i++) {
-        if (i == conf->self)
-            continue;
-        daemon->decoder[i] =
-            wire_decoder_create(conf->cluster, conf->member[i].name, daemon->hash[conf->self]);
-        ok = ok && daemon->decoder[i] != NULL;
-    }
-    return ok ? 0 : -1;
-}
-
-static int make_parts(struct daemon *daemon, char *error, size_t size) {
-    struct restoring restoring = {.daemon = daemon};
-    if (make_core(daemon, error, size) != 0)
-        return -1;
-    daemon->keys = keys_create(daemon->keys_max, daemon->control, daemon->core);
-    daemon->watched = calloc(daemon->keys_max, sizeof *daemon->watched);
-    daemon->totals = totals_create(daemon->conf->members);
-    if (daemon->keys == NULL || daemon->watched == NULL || daemon->totals == NULL ||
-        make_codecs(daemon) != 0) {
-        (void)snprintf(error, size, "out of memory");
-        return -1;
-    }
-    control_each_record(daemon->control, restore, &restoring);
-    if (restoring.lost == NULL)
-        return 0;
-    (void)snprintf(error, size,
-                   "cannot take over the share of %s that the segment holds: more than %u "
-                   "contended counters",
-                   restoring.lost, daemon->keys_max);
-    return -1;
 }
 
 /* Sleeps on the segment's doorbell, which is no file descriptor, so that the main loop need not. */
@@ -170,6 +44,14 @@ static void *listen_for_doorbell(void *arg) {
     return NULL;
 }
 
+int daemon_doorbell_start(struct daemon *daemon, char *error, size_t size) {
+    errno = pthread_create(&daemon->doorbell, NULL, listen_for_doorbell, daemon);
+    if (errno != 0)
+        return fail(error, size, "cannot start a thread");
+    daemon->doorbell_runs = true;
+    return 0;
+}
+
 static int make_fds(struct daemon *daemon, char *error, size_t size) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -180,65 +62,135 @@ static int make_fds(struct daemon *daemon, char *error, size_t size) {
     daemon->doorbell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (daemon->signal_fd < 0 || daemon->doorbell_fd < 0)
         return fail(error, size, "cannot make a signalfd and an eventfd");
-    errno = pthread_create(&daemon->doorbell, NULL, listen_for_doorbell, daemon);
-    if (errno != 0)
-        return fail(error, size, "cannot start a thread");
-    daemon->doorbell_runs = true;
     return 0;
 }
 
-static void log_start(const struct daemon *daemon) {
-    const struct conf *conf = daemon->conf;
+void daemon_log_start(const struct daemon *daemon) {
+    const struct configs *configs = &daemon->configs;
+    const struct edition *edition =
+        configs->committed.conf != NULL ? &configs->committed : &configs->pending;
     struct log_line line;
-    log_begin(daemon->log, &line, LOG_LEVEL_INFO, "started");
+    log_begin(daemon->log, &line, LOG_LEVEL_INFO, daemon->serving ? "started" : "waiting");
     log_text(&line, "version", SLOTSHARE_VERSION);
-    log_text(&line, "node", conf->node);
-    log_text(&line, "cluster", conf->cluster);
-    log_uint(&line, "members", conf->members);
+    log_text(&line, "node", daemon->conf->node);
+    log_text(&line, "cluster", daemon->conf->cluster);
+    log_uint(&line, "members", edition->conf->members);
     log_uint(&line, "port", net_port(daemon->net));
-    log_uint(&line, "incarnation", control_incarnation(daemon->control));
-    log_uint(&line, "generation", daemon->memory.generation);
+    log_uint(&line, "epoch", configs->epoch);
+    log_text(&line, "pending",
+             configs->pending.conf == NULL     ? NULL
+             : configs->promised_at_start != 0 ? "promised"
+                                               : "proposed");
+    if (daemon->serving) {
+        log_uint(&line, "incarnation", control_incarnation(daemon->control));
+        log_uint(&line, "generation", daemon->memory.generation);
+    }
     log_uint(&line, "session_ms", daemon->timers.session);
     log_uint(&line, "drain_ms", daemon->timers.drain);
     log_end(&line);
 }
 
-/* The segment first: a second bridge on it must not touch the network. */
-static int open_all(struct daemon *daemon, const char *name, const char *directory, char *error,
-                    size_t size) {
+static int make_parts(struct daemon *daemon, char *error, size_t size) {
+    daemon->names = (struct wire_names){.context = daemon, .key = find_key, .name = find_name};
+    daemon->encoder = wire_encoder_create(daemon->conf->cluster, daemon->conf->node);
+    daemon->watched = calloc(daemon->keys_max, sizeof *daemon->watched);
+    daemon->totals = totals_create(CORE_MEMBERS_MAX);
+    if (daemon->encoder != NULL && daemon->watched != NULL && daemon->totals != NULL)
+        return 0;
+    (void)snprintf(error, size, "out of memory");
+    return -1;
+}
+
+/* Where others reach this node: its own URL, which the file need not have any more when it takes
+ * this node out of the cluster. */
+static int know_own_url(struct daemon *daemon, char *error, size_t size) {
+    struct conf *file = daemon->file;
+    const struct configs *configs = &daemon->configs;
+    const struct conf *known =
+        configs->committed.conf != NULL && configs->committed.conf->self != CONF_SELF_NONE
+            ? configs->committed.conf
+            : configs->pending.conf;
+    if (file->listen[0] != '\0')
+        return 0;
+    if (file->self != CONF_SELF_NONE)
+        known = file;
+    if (known != NULL && known->self != CONF_SELF_NONE) {
+        memcpy(file->listen, known->member[known->self].url, sizeof file->listen);
+        return 0;
+    }
+    (void)snprintf(
+        error, size,
+        "%s: this node, \"%s\", is no member of the cluster any more. To end with it, "
+        "remove the bridge; to let it join again, add it to the file of all members, and "
+        "remove %s",
+        file->file, file->node, state_path(daemon->state, STATE_COMMITTED));
+    return -1;
+}
+
+/* The segment's place first: a second bridge on it must not touch the network. */
+static int open_all(struct daemon *daemon, const struct daemon_options *options,
+                    struct edition *file, char *error, size_t size) {
     const struct conf *conf = daemon->conf;
-    if (control_open(&daemon->control, conf, name, directory, error, size) != SLOTSHARE_OK)
-        return -1;
-    if (net_open(&daemon->net, conf, daemon->log, error, size) != 0)
+    const char *name = options->name != NULL ? options->name : conf->segment;
+    if (control_claim(&daemon->control, name,
+                      options->directory != NULL ? options->directory : conf->directory, error,
+                      size) != SLOTSHARE_OK ||
+        state_open(&daemon->state, conf->state, name, conf->node, conf->cluster, error, size) !=
+            0 ||
+        daemon_configs_start(daemon, file, options->found, error, size) != 0 ||
+        know_own_url(daemon, error, size) != 0 || make_fds(daemon, error, size) != 0 ||
+        net_listen(&daemon->net, conf, daemon->log, error, size) != 0 ||
+        make_parts(daemon, error, size) != 0)
         return -1;
     daemon->now = control_now();
-    if (make_parts(daemon, error, size) != 0 || make_fds(daemon, error, size) != 0)
+    bool committed = daemon->configs.committed.conf != NULL;
+    if ((committed ? daemon_serve(daemon, error, size) : daemon_wait(daemon, error, size)) != 0)
         return -1;
-    log_start(daemon);
+    /* Without it the bridge serves all the same. */
+    if (admin_open(&daemon->admin, control_path(daemon->control), error, size) != 0)
+        log_event(daemon->log, LOG_LEVEL_WARNING, "no_admin_socket", "reason", error, NULL);
+    daemon_log_start(daemon);
     return 0;
 }
 
-int daemon_open(struct daemon **out, const struct conf *conf, const char *name,
-                const char *directory, const struct log *log, char *error, size_t error_size) {
+int daemon_open(struct daemon **out, const struct daemon_options *options, const struct log *log,
+                struct conf_errors *errors) {
+    char error[4096] = "";
+    struct edition file;
+    struct edition own;
     *out = NULL;
+    if (edition_read(&file, options->config, errors) != 0)
+        return -1;
     struct daemon *daemon = calloc(1, sizeof *daemon);
-    if (daemon == NULL)
-        return fail(error, error_size, "cannot start");
-    daemon->conf = conf;
-    daemon->log = log;
-    daemon->signal_fd = daemon->doorbell_fd = -1;
-    daemon->timers = timers_of(conf);
-    daemon->keys_max = conf->counters < KEYS_MIN   ? KEYS_MIN
-                       : conf->counters > KEYS_MAX ? KEYS_MAX
-                                                   : conf->counters;
-    for (uint32_t i = 0; i < conf->members; i++)
-        daemon->hash[i] = deal_hash(conf->member[i].name, strlen(conf->member[i].name));
-    if (open_all(daemon, name, directory, error, error_size) != 0) {
-        daemon_close(daemon);
+    if (daemon == NULL || edition_copy(&own, &file) != 0) {
+        edition_error(errors, options->config, "out of memory");
+        edition_free(&file);
+        free(daemon);
         return -1;
     }
-    *out = daemon;
-    return 0;
+    daemon->file = own.conf;
+    free(own.text);
+    daemon->conf = daemon->file;
+    daemon->config_path = options->config;
+    daemon->log = log;
+    daemon->signal_fd = daemon->doorbell_fd = -1;
+    daemon->self = deal_hash(daemon->conf->node, strlen(daemon->conf->node));
+    daemon->keys_max = daemon->conf->counters < KEYS_MIN   ? KEYS_MIN
+                       : daemon->conf->counters > KEYS_MAX ? KEYS_MAX
+                                                           : daemon->conf->counters;
+    if (!daemon->conf->clustered)
+        edition_error(errors, options->config,
+                      "no [cluster] section: a single host needs no bridge; the first process that "
+                      "opens the segment creates it from this file");
+    else if (open_all(daemon, options, &file, error, sizeof error) == 0)
+        *out = daemon;
+    else
+        edition_error(errors, "slotshare-bridge", "%s", error);
+    edition_free(&file);
+    if (*out != NULL)
+        return 0;
+    daemon_close(daemon);
+    return -1;
 }
 
 void daemon_close(struct daemon *daemon) {
@@ -249,19 +201,26 @@ void daemon_close(struct daemon *daemon) {
         control_doorbell_ring(daemon->control);
         (void)pthread_join(daemon->doorbell, NULL);
     }
-    for (uint32_t i = 0; i < daemon->conf->members; i++)
-        wire_decoder_destroy(daemon->decoder[i]);
+    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++)
+        wire_decoder_destroy(daemon->member[i].decoder);
+    admin_close(daemon->admin);
     wire_encoder_destroy(daemon->encoder);
     totals_destroy(daemon->totals);
     keys_destroy(daemon->keys);
     if (daemon->core != NULL)
         core_destroy(daemon->core);
+    if (daemon->control != NULL)
+        control_tell(daemon->control, NULL);
     control_close(daemon->control);
+    state_close(daemon->state);
+    edition_free(&daemon->configs.committed);
+    edition_free(&daemon->configs.pending);
     if (daemon->signal_fd >= 0)
         close(daemon->signal_fd);
     if (daemon->doorbell_fd >= 0)
         close(daemon->doorbell_fd);
     free(daemon->seen.list);
     free(daemon->watched);
+    conf_free(daemon->file);
     free(daemon);
 }

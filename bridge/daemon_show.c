@@ -12,31 +12,17 @@ enum {
     TOTAL_OVERHEAD = 16, /* bytes around a name */
 };
 
-const char *daemon_member_name(const struct daemon *daemon, uint64_t hash) {
-    for (uint32_t i = 0; i < daemon->conf->members; i++) {
-        if (daemon->hash[i] == hash)
-            return daemon->conf->member[i].name;
-    }
-    return "?";
-}
-
-static int member_of(const struct daemon *daemon, uint64_t hash) {
-    for (uint32_t i = 0; i < daemon->conf->members; i++) {
-        if (daemon->hash[i] == hash)
-            return (int)i;
-    }
-    return -1;
-}
-
 static void show_coordinator(struct daemon *daemon) {
     uint64_t coordinator = core_coordinator(daemon->core, daemon->now);
     bool leading = core_leading(daemon->core, daemon->now);
     struct shown *shown = &daemon->shown;
     if (leading)
-        coordinator = daemon->hash[daemon->conf->self];
+        coordinator = daemon->self;
     if (coordinator == shown->coordinator && leading == shown->leading)
         return;
-    control_coordinator(daemon->control, coordinator != 0 ? member_of(daemon, coordinator) : -1);
+    const struct member *member = daemon_member(daemon, coordinator);
+    if (daemon->serving)
+        control_coordinator(daemon->control, member != NULL ? member->row : -1);
     struct log_line line;
     log_begin(daemon->log, &line, coordinator != 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
               coordinator != 0 ? "coordinator" : "no_coordinator");
@@ -113,7 +99,10 @@ static void flush(struct sweep *sweep, bool last) {
                                           .last = last,
                                           .count = (uint32_t)sweep->count,
                                           .total = sweep->total};
-    totals_heard(daemon->totals, daemon->conf->self, daemon->now, &message.totals);
+    const struct member *self = daemon_member(daemon, daemon->self);
+    if (self != NULL)
+        totals_heard(daemon->totals, (uint32_t)(self - daemon->member), daemon->now,
+                     &message.totals);
     daemon_send(daemon, &message);
     sweep->count = 0;
     sweep->used = 0;

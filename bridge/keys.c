@@ -14,6 +14,7 @@ struct entry {
     uint64_t hash;
     uint64_t asked;
     uint32_t index; /* in the segment, when bound */
+    int32_t limit;  /* as the core knows it */
     bool bound, contended;
 };
 
@@ -86,22 +87,50 @@ static void table_remove(struct keys *keys, uint32_t gap) {
     keys->table[gap] = 0;
 }
 
-/* -1: none is known. */
-static int32_t limit_of(const struct keys *keys, const char *name, int32_t said) {
-    struct ruleset rules = control_rules(keys->control);
+struct limits {
+    int32_t now, pending;
+};
+
+/* The limit of a name in a rule set. @return false: the set never makes this name. */
+static bool look_up(const struct ruleset *rules, const char *name, int32_t *limit) {
     struct ruleset_match match;
-    if (ruleset_counter(&rules, name, &match) == SLOTSHARE_OK && match.limit >= 0)
-        return match.limit;
-    return said >= 0 && said <= CONF_LIMIT_MAX ? said : -1;
+    if (rules->size == 0 || ruleset_counter(rules, name, &match) != SLOTSHARE_OK)
+        return false;
+    /* For the core there is nothing unlimited: this is as much as can be. */
+    *limit = match.limit >= 0 ? match.limit : CONF_LIMIT_MAX;
+    return true;
 }
 
-static bool add(struct keys *keys, uint32_t place, const char *name, uint64_t hash, int32_t limit,
-                uint32_t *out) {
+/* said: by the sender of the name; counts when the rule set in force does not make it.
+ * @return false: nobody says a limit. */
+static bool limits_of(const struct keys *keys, const char *name, int32_t said, struct limits *out) {
+    struct ruleset now = {0};
+    struct ruleset pending = {0};
+    if (keys->control != NULL) {
+        now = control_rules(keys->control);
+        pending = control_pending(keys->control);
+    }
+    bool known = look_up(&now, name, &out->now);
+    if (!known || out->now == CONF_LIMIT_MAX) {
+        if (said >= 0 && said <= CONF_LIMIT_MAX) {
+            out->now = said;
+            known = true;
+        }
+    }
+    out->pending = out->now;
+    bool later = look_up(&pending, name, &out->pending);
+    if (!known && later)
+        out->now = out->pending;
+    return known || later;
+}
+
+static bool add(struct keys *keys, uint32_t place, const char *name, uint64_t hash,
+                const struct limits *limits, uint32_t *out) {
     if (keys->free_count == 0 && keys->fresh == keys->max)
         return false;
     uint32_t key = keys->free_count > 0 ? keys->free[keys->free_count - 1] : keys->fresh;
     char *copy = strdup(name);
-    if (copy == NULL || !core_counter_define(keys->core, key, hash, limit, limit)) {
+    if (copy == NULL || !core_counter_define(keys->core, key, hash, limits->now, limits->pending)) {
         free(copy);
         return false;
     }
@@ -110,7 +139,7 @@ static bool add(struct keys *keys, uint32_t place, const char *name, uint64_t ha
     else
         keys->fresh++;
     keys->count++;
-    keys->entry[key] = (struct entry){.name = copy, .hash = hash};
+    keys->entry[key] = (struct entry){.name = copy, .hash = hash, .limit = limits->now};
     keys->table[place] = key + 1;
     *out = key;
     return true;
@@ -120,8 +149,8 @@ bool keys_find(struct keys *keys, uint64_t now, const char *name, int32_t limit,
     uint64_t hash = deal_hash(name, strlen(name));
     uint32_t place = place_of(keys, hash);
     if (keys->table[place] == 0) {
-        limit = limit_of(keys, name, limit);
-        if (limit < 0 || !add(keys, place, name, hash, limit, key))
+        struct limits limits;
+        if (!limits_of(keys, name, limit, &limits) || !add(keys, place, name, hash, &limits, key))
             return false;
     }
     *key = keys->table[place] - 1;
@@ -136,7 +165,7 @@ const char *keys_name(const struct keys *keys, uint32_t key) {
 }
 
 bool keys_index(struct keys *keys, uint32_t key, uint32_t *index) {
-    if (keys_name(keys, key) == NULL)
+    if (keys_name(keys, key) == NULL || keys->control == NULL)
         return false;
     struct entry *entry = &keys->entry[key];
     /* Between finding and pinning it may be retired: then it is found anew. */
@@ -168,6 +197,17 @@ static void forget(struct keys *keys, uint32_t key) {
     *entry = (struct entry){0};
     keys->free[keys->free_count++] = key;
     keys->count--;
+}
+
+void keys_define_again(struct keys *keys) {
+    for (uint32_t key = 0; key < keys->fresh; key++) {
+        struct entry *entry = &keys->entry[key];
+        struct limits limits;
+        if (entry->name == NULL || !limits_of(keys, entry->name, entry->limit, &limits))
+            continue;
+        if (core_counter_define(keys->core, key, entry->hash, limits.now, limits.pending))
+            entry->limit = limits.now;
+    }
 }
 
 void keys_sweep(struct keys *keys, uint64_t now) {

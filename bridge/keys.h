@@ -14,7 +14,8 @@
 
 struct keys;
 
-/** At most max counters; control and core must outlive it. @return NULL: out of memory. */
+/** At most max counters; control and core must outlive it. control NULL: there is no segment yet,
+ * only what others say counts. @return NULL: out of memory. */
 struct keys *keys_create(uint32_t max, struct control *control, struct core *core);
 void keys_destroy(struct keys *keys);
 
@@ -35,6 +36,9 @@ bool keys_index(struct keys *keys, uint32_t key, uint32_t *index);
 
 /** Tell observers whether the coordinator moves the shares of this counter. */
 void keys_show_contended(struct keys *keys, uint32_t key, bool contended);
+
+/** The rule sets of the segment have changed: define every key to the core again. */
+void keys_define_again(struct keys *keys);
 
 /** Take back keys that neither the core nor anybody else has asked for in the last seconds; a part
  * of them at each call. */

@@ -11,7 +11,7 @@
 #include "daemon.h"
 #include "notify.h"
 
-enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4 };
+enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4, EXIT_BROKEN = 5 };
 
 static const char help[] =
     "Usage: slotshare-bridge --config FILE [OPTION...]\n"
@@ -22,43 +22,52 @@ static const char help[] =
     "  -n, --name NAME       name of the segment, instead of the configured one\n"
     "  -d, --directory DIR   where segments live, instead of the configured one\n"
     "                        (default: $SLOTSHARE_DIR, else /run/slotshare)\n"
+    "      --found           this file is the first configuration of a new cluster: do not wait\n"
+    "                        until all members have started with the same file\n"
     "  -l, --log-level L     error, warning, info or debug (default: info)\n"
     "      --foreground      accepted; there is no other mode\n"
     "  -h, --help            show this and end\n"
     "  -V, --version         show the version and end\n"
     "\n"
     "SIGTERM or SIGINT: hand back what is not in use, and end.\n"
+    "SIGHUP: read FILE again, and propose it to the other members (slotshare reload does the\n"
+    "same, and tells what became of it).\n"
     "\n"
     "Exit status:\n"
     "  0  ended by SIGTERM or SIGINT\n"
     "  1  could not start: configuration, segment, certificates or port\n"
     "  2  wrong usage\n"
     "  3  the segment was removed or replaced while it ran\n"
-    "  4  the network got stuck: start it again\n";
+    "  4  the network got stuck: start it again\n"
+    "  5  what the cluster has committed could not be stored: see the log\n";
 
 struct arguments {
-    const char *config, *name, *directory;
+    struct daemon_options options;
     struct log log;
 };
 
 /* @return -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct arguments *out) {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},    {"name", required_argument, NULL, 'n'},
-        {"directory", required_argument, NULL, 'd'}, {"log-level", required_argument, NULL, 'l'},
-        {"foreground", no_argument, NULL, 'f'},      {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"name", required_argument, NULL, 'n'},
+                                            {"directory", required_argument, NULL, 'd'},
+                                            {"log-level", required_argument, NULL, 'l'},
+                                            {"foreground", no_argument, NULL, 'f'},
+                                            {"found", no_argument, NULL, 'F'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "c:n:d:l:hV", options, NULL)) != -1) {
         switch (option) {
         case 'c':
-            out->config = optarg;
+            out->options.config = optarg;
             break;
         case 'n':
-            out->name = optarg;
+            out->options.name = optarg;
             break;
         case 'd':
-            out->directory = optarg;
+            out->options.directory = optarg;
             break;
         case 'l':
             if (log_level_parse(optarg, &out->log.level))
@@ -69,6 +78,9 @@ static int parse(int argc, char **argv, struct arguments *out) {
                           optarg);
             return EXIT_USAGE;
         case 'f':
+            break;
+        case 'F':
+            out->options.found = true;
             break;
         case 'h':
             (void)fputs(help, stdout);
@@ -81,30 +93,12 @@ static int parse(int argc, char **argv, struct arguments *out) {
             return EXIT_USAGE;
         }
     }
-    if (out->config != NULL && optind == argc)
+    if (out->options.config != NULL && optind == argc)
         return -1;
     (void)fprintf(stderr, "slotshare-bridge: %s%s\nTry 'slotshare-bridge --help'.\n",
                   optind < argc ? "unexpected argument: " : "--config FILE is missing",
                   optind < argc ? argv[optind] : "");
     return EXIT_USAGE;
-}
-
-static struct conf *load(const struct arguments *arguments) {
-    struct conf *conf = NULL;
-    struct conf_errors errors = {0};
-    if (conf_load(arguments->config, &conf, &errors) != 0) {
-        for (size_t i = 0; i < errors.count; i++)
-            (void)fprintf(stderr, "%s\n", errors.line[i]);
-    } else if (!conf->clustered) {
-        (void)fprintf(stderr,
-                      "%s: no [cluster] section: a single host needs no bridge; the first process "
-                      "that opens the segment creates it from this file\n",
-                      arguments->config);
-        conf_free(conf);
-        conf = NULL;
-    }
-    conf_errors_free(&errors);
-    return conf;
 }
 
 static int block_signals(void) {
@@ -117,16 +111,23 @@ static int block_signals(void) {
                                                                                               : -1;
 }
 
-static int run(const struct arguments *arguments, const struct conf *conf) {
-    static const int status[] = {
-        [DAEMON_STOPPED] = 0, [DAEMON_GONE] = EXIT_GONE, [DAEMON_STUCK] = EXIT_RESTART};
-    char error[4096] = "";
+static int run(const struct arguments *arguments) {
+    static const int status[] = {[DAEMON_STOPPED] = 0,
+                                 [DAEMON_GONE] = EXIT_GONE,
+                                 [DAEMON_STUCK] = EXIT_RESTART,
+                                 [DAEMON_BROKEN] = EXIT_BROKEN};
+    struct conf_errors errors = {0};
     struct daemon *daemon = NULL;
-    if (block_signals() != 0 || daemon_open(&daemon, conf, arguments->name, arguments->directory,
-                                            &arguments->log, error, sizeof error) != 0) {
-        (void)fprintf(stderr, "slotshare-bridge: %s\n", *error != '\0' ? error : strerror(errno));
+    if (block_signals() != 0) {
+        (void)fprintf(stderr, "slotshare-bridge: cannot block signals: %s\n", strerror(errno));
         return EXIT_START;
     }
+    int result = daemon_open(&daemon, &arguments->options, &arguments->log, &errors);
+    for (size_t i = 0; i < errors.count; i++)
+        (void)fprintf(stderr, "%s\n", errors.line[i]);
+    conf_errors_free(&errors);
+    if (result != 0)
+        return EXIT_START;
     notify_send("READY=1");
     enum daemon_end end = daemon_run(daemon);
     notify_send("STOPPING=1");
@@ -140,11 +141,7 @@ int main(int argc, char **argv) {
     int status = parse(argc, argv, &arguments);
     if (status >= 0)
         return status;
-    struct conf *conf = load(&arguments);
-    if (conf == NULL)
-        return EXIT_START;
-    status = run(&arguments, conf);
-    conf_free(conf);
+    status = run(&arguments);
     /* Not exit(): the network library's threads still run, and need no farewell. */
     _exit(status);
 }

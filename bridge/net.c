@@ -129,8 +129,8 @@ static int open_all(struct net *net, char *error, size_t error_size) {
     return rc;
 }
 
-int net_open(struct net **out, const struct conf *conf, const struct log *log, char *error,
-             size_t error_size) {
+static int open_net(struct net **out, const struct conf *conf, const struct log *log, bool connect,
+                    char *error, size_t error_size) {
     *out = NULL;
     struct net *net = calloc(1, sizeof *net);
     if (net == NULL) {
@@ -139,11 +139,11 @@ int net_open(struct net **out, const struct conf *conf, const struct log *log, c
     }
     net->conf = conf;
     net->log = log;
-    net->peers = conf->members;
+    net->peers = connect ? conf->members : 0;
     net->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     for (uint32_t i = 0; i < NET_PEERS_MAX; i++)
         net->peer[i].fd = -1;
-    for (uint32_t i = 0; i < conf->members; i++) {
+    for (uint32_t i = 0; i < net->peers; i++) {
         if (i != conf->self)
             net_peer_start(net, &net->peer[i], &conf->member[i]);
     }
@@ -158,6 +158,16 @@ int net_open(struct net **out, const struct conf *conf, const struct log *log, c
     else
         net_close(net);
     return rc;
+}
+
+int net_open(struct net **out, const struct conf *conf, const struct log *log, char *error,
+             size_t error_size) {
+    return open_net(out, conf, log, true, error, error_size);
+}
+
+int net_listen(struct net **out, const struct conf *conf, const struct log *log, char *error,
+               size_t error_size) {
+    return open_net(out, conf, log, false, error, error_size);
 }
 
 void net_close(struct net *net) {

@@ -39,6 +39,9 @@ struct net;
  */
 int net_open(struct net **out, const struct conf *conf, const struct log *log, char *error,
              size_t error_size);
+/** Listen only: members are connected to by net_add(). @return as net_open(). */
+int net_listen(struct net **out, const struct conf *conf, const struct log *log, char *error,
+               size_t error_size);
 /**
  * Close everything. Not while messages come in: nng 1.5.2 may then wait for ever for a receive that
  * it has lost. A process that is to end had better just end.

@@ -120,14 +120,19 @@ static int32_t sum(const struct totals *totals, const struct row *row) {
     return total > INT32_MAX ? INT32_MAX : (int32_t)total;
 }
 
+void totals_forget(struct totals *totals, uint32_t member) {
+    if (totals == NULL || member >= totals->members)
+        return;
+    totals->member[member].heard = 0;
+    totals->member[member].sweep++;
+    end_sweep(totals, member);
+}
+
 void totals_expire(struct totals *totals, uint64_t now) {
     for (uint32_t i = 0; i < totals->members; i++) {
         struct member *from = &totals->member[i];
-        if (from->heard != 0 && now - from->heard > TOTALS_SILENT_MS) {
-            from->heard = 0;
-            from->sweep++;
-            end_sweep(totals, i);
-        }
+        if (from->heard != 0 && now - from->heard > TOTALS_SILENT_MS)
+            totals_forget(totals, i);
     }
     for (uint32_t i = 0; i < BUCKETS; i++) {
         for (struct row **at = &totals->bucket[i]; *at != NULL;) {

@@ -26,6 +26,9 @@ void totals_destroy(struct totals *totals);
 void totals_heard(struct totals *totals, uint32_t member, uint64_t now,
                   const struct wire_totals *message);
 
+/** The member's figures are dropped: its number may stand for another one from now on. */
+void totals_forget(struct totals *totals, uint32_t member);
+
 /** Drop what is too old, and names that nobody uses any more. Call it about once a second. */
 void totals_expire(struct totals *totals, uint64_t now);
 

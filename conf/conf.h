@@ -110,6 +110,10 @@ int conf_load_text(const char *file, const char *text, size_t size, const char *
  */
 uint64_t conf_digest(const struct conf *conf);
 
+/** Take over what concerns this node alone: [node] but for its name, certificates, and the
+ * addresses of members that both have. @return 0; -1: memory is out. */
+int conf_take_local(struct conf *to, const struct conf *from);
+
 /** What changes from one to the other, for people: the first few differences, as in
  * "limit of [host "a"] 5 -> 3, member mta4 added, ..."; "nothing" when there is none.
  * @param out  always ended by a NUL. */

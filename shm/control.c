@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,22 @@ const char *control_path(const struct control *control) {
     return control->paths.path;
 }
 
+void control_tell(struct control *control, const char *why) {
+    char path[sizeof control->paths.path + 8];
+    (void)segment_waiting_path(&control->paths, path, sizeof path);
+    (void)unlink(path);
+    if (!why) {
+        return;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return;
+    }
+    ssize_t written = write(fd, why, strlen(why));
+    (void)written; /* then the reader has less to tell */
+    close(fd);
+}
+
 /* What was committed elsewhere is committed here. */
 static int follow(struct control *control, const struct conf *conf,
                   const struct error_text *error) {
@@ -242,7 +259,14 @@ void control_relax(struct control *control) {
 int control_refresh(struct control *control, const struct conf *conf, char *text,
                     size_t text_size) {
     struct error_text error = {.text = text, .size = text_size};
-    int result = reload_publish(&control->handle->segment, control->me, conf, false, &error);
+    struct ruleset now = control_rules(control);
+    void *rules = NULL;
+    size_t size = 0;
+    bool same = ruleset_compile(conf, &rules, &size) == 0 && size == now.size &&
+                memcmp(now.base, rules, size) == 0;
+    free(rules);
+    int result = same ? SLOTSHARE_OK
+                      : reload_publish(&control->handle->segment, control->me, conf, false, &error);
     if (result == SLOTSHARE_OK) {
         limit_commit(&control->handle->segment, control->me);
     }

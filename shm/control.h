@@ -22,7 +22,8 @@ struct control;
 
 /**
  * Become the bridge of the segment of this name, whether it is there or not. After this only
- * control_start(), control_exists(), control_path() and control_close() may be called.
+ * control_start(), control_exists(), control_path(), control_tell() and control_close() may be
+ * called.
  *
  * @param name, directory  of the segment
  * @param error            what was wrong, where, and what to do
@@ -65,6 +66,10 @@ uint64_t control_incarnation(const struct control *control);
 
 /** When the segment was created, on control_now()'s clock. */
 uint64_t control_created(const struct control *control);
+
+/** There is no segment yet: tell those who try to open it why, in a file beside it. NULL: take that
+ * file away. What fails here is of no consequence. */
+void control_tell(struct control *control, const char *why);
 
 /** The rule set in force; valid until control_close(). */
 struct ruleset control_rules(const struct control *control);
@@ -189,6 +194,8 @@ typedef int (*control_visitor)(const struct control_counter *counter, void *arg)
 void control_each_record(struct control *control, control_visitor visit, void *arg);
 /** All with more in use than their reserve (limited ones only). Scans the table. */
 void control_each_over_reserve(struct control *control, control_visitor visit, void *arg);
+/** All with more in use than their home under the pending rule set. Scans the table. */
+void control_each_unfit(struct control *control, control_visitor visit, void *arg);
 /** All with anything in use. Scans the table. */
 void control_each_used(struct control *control, control_visitor visit, void *arg);
 /** All on which a take was refused or waits since the last call (each is reported once). */

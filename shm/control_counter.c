@@ -187,28 +187,37 @@ void control_contended(struct control *control, uint32_t index, bool contended) 
 
 /* ---- walks ----------------------------------------------------------------------------------- */
 
-typedef bool (*wanted_entry)(const struct counter *counter);
+typedef bool (*wanted_entry)(const struct segment *segment, uint32_t index);
 
 static void walk(struct control *control, wanted_entry wanted, control_visitor visit, void *arg) {
     const struct segment *segment = &control->handle->segment;
     for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct control_counter counter;
-        if (wanted(&segment->counters[i]) &&
-            control_counter_read(control, i, &counter) == SLOTSHARE_OK && visit(&counter, arg)) {
+        if (wanted(segment, i) && control_counter_read(control, i, &counter) == SLOTSHARE_OK &&
+            visit(&counter, arg)) {
             return;
         }
     }
 }
 
-static bool has_record(const struct counter *counter) {
-    return atomic_load_explicit(&counter->record, memory_order_relaxed) != 0;
+static bool has_record(const struct segment *segment, uint32_t index) {
+    return atomic_load_explicit(&segment->counters[index].record, memory_order_relaxed) != 0;
 }
 
-static bool is_used(const struct counter *counter) {
-    return view_in_use(counter) > 0;
+static bool is_used(const struct segment *segment, uint32_t index) {
+    return view_in_use(&segment->counters[index]) > 0;
 }
 
-static bool over_reserve(const struct counter *counter) {
+static bool is_unfit(const struct segment *segment, uint32_t index) {
+    if (!view_live(&segment->counters[index]) || !is_used(segment, index)) {
+        return false;
+    }
+    int32_t home = limit_pending_home(segment, index);
+    return home >= 0 && view_in_use(&segment->counters[index]) > home;
+}
+
+static bool over_reserve(const struct segment *segment, uint32_t index) {
+    const struct counter *counter = &segment->counters[index];
     int reserve = view_reserve(atomic_load_explicit(&counter->cap, memory_order_relaxed));
     return reserve >= 0 && view_in_use(counter) > reserve;
 }
@@ -219,6 +228,10 @@ void control_each_record(struct control *control, control_visitor visit, void *a
 
 void control_each_over_reserve(struct control *control, control_visitor visit, void *arg) {
     walk(control, over_reserve, visit, arg);
+}
+
+void control_each_unfit(struct control *control, control_visitor visit, void *arg) {
+    walk(control, is_unfit, visit, arg);
 }
 
 void control_each_used(struct control *control, control_visitor visit, void *arg) {

@@ -213,12 +213,19 @@ uint64_t limit_under_pending(const struct segment *segment, uint32_t index, uint
     return cap_under(&setup, cap_share(cap), cap_reserve(cap));
 }
 
+int32_t limit_pending_home(const struct segment *segment, uint32_t index) {
+    struct counter_setup setup;
+    return setup_of(segment, index, &setup) && setup.changes ? setup.next_home : -1;
+}
+
 bool limit_fits(const struct segment *segment) {
     for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct counter *counter = &segment->counters[i];
-        struct counter_setup setup;
-        if (view_live(counter) && view_in_use(counter) > 0 && setup_of(segment, i, &setup) &&
-            setup.changes && setup.next_home >= 0 && view_in_use(counter) > setup.next_home) {
+        if (!view_live(counter) || view_in_use(counter) == 0) {
+            continue;
+        }
+        int32_t home = limit_pending_home(segment, i);
+        if (home >= 0 && view_in_use(counter) > home) {
             return false;
         }
     }

@@ -109,9 +109,45 @@ static int map_file(struct segment *segment, int fd, size_t size, bool read_only
     return 0;
 }
 
+int segment_waiting_path(const struct segment *segment, char *out, size_t size) {
+    return snprintf(out, size, "%.*s.waiting", (int)strlen(segment->path) - 4, segment->path);
+}
+
+/* The bridge of this segment runs, and waits for others before it makes the segment.
+ * @return false: it does not run, or says nothing. */
+static bool read_waiting(const struct segment *segment, char *out, size_t size) {
+    char path[sizeof segment->path + 8];
+    int lock = lock_file_open(segment->lock_path, false);
+    bool bridge = lock >= 0 && lock_probe(lock, LOCK_BRIDGE, 1) == 1;
+    if (lock >= 0) {
+        close(lock);
+    }
+    (void)segment_waiting_path(segment, path, sizeof path);
+    int fd = bridge ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    ssize_t length = fd < 0 ? -1 : read(fd, out, size - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    out[length > 0 ? length : 0] = '\0';
+    for (char *at = out; *at != '\0'; at++) {
+        if (*at < ' ' || *at > '~') {
+            *at = '?'; /* whoever wrote it: it must not steer a terminal */
+        }
+    }
+    return length >= 0;
+}
+
 static int open_error(const struct segment *segment, bool read_only,
                       const struct error_text *error) {
     int why = errno;
+    char waits[256];
+    if (why == ENOENT && read_waiting(segment, waits, sizeof waits)) {
+        error_set(error,
+                  "%s: there is no such segment yet: slotshare-bridge waits until all members of "
+                  "the cluster have started with the same file; now for %s",
+                  segment->path, *waits ? waits : "the coordinator");
+        return SLOTSHARE_ENOSEGMENT;
+    }
     if (why == ENOENT) {
         error_set(error,
                   "%s: there is no such segment. In a cluster, start slotshare-bridge; on a single "

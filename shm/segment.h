@@ -42,6 +42,9 @@ struct error_text {
 void error_set(const struct error_text *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/** Where the bridge says why there is no segment yet: beside it. @return as snprintf(). */
+int segment_waiting_path(const struct segment *segment, char *out, size_t size);
+
 /** Work out the paths. directory NULL: $SLOTSHARE_DIR, else /run/slotshare.
  * @return SLOTSHARE_OK, SLOTSHARE_ENAME. */
 int segment_paths(struct segment *segment, const char *name, const char *directory,

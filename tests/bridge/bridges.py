@@ -98,21 +98,37 @@ class Node:
         self.directory = os.path.join(cluster.directory, name)
         self.config = os.path.join(cluster.directory, name + ".ini")
         self.log_file = os.path.join(cluster.directory, name + ".log")
+        self.state = os.path.join(cluster.directory, name + ".state")
         self.process = None
         os.mkdir(self.directory, 0o700)
+        os.mkdir(self.state, 0o700)
 
     def write_config(self, text):
         with open(self.config, "w", encoding="ascii") as out:
             out.write(text)
 
-    def start(self):
+    def run(self, *options):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [BRIDGE, "--config", self.config, "--log-level", "debug"],
+                [BRIDGE, "--config", self.config, "--log-level", "debug", *options],
                 stderr=log, stdin=subprocess.DEVNULL)
-        wait_for(f"start of {self.name}", lambda: self.says("event=started") or self.ended())
+
+    def start(self, found=True, says="event=started"):
+        """found: its file is the cluster's first configuration, when none was stored before."""
+        self.run(*(["--found"] if found and not os.listdir(self.state) else []))
+        wait_for(f"start of {self.name}", lambda: self.says(says) or self.ended())
         assert not self.ended(), self.log()
         return self
+
+    def reload(self, text):
+        """Another file, and SIGHUP. @return this node"""
+        self.write_config(text)
+        self.process.send_signal(signal.SIGHUP)
+        return self
+
+    def committed(self):
+        """The epochs that this bridge has committed."""
+        return [int(n) for n in re.findall(r"event=config_committed epoch=(\d+)", self.log())]
 
     def ended(self):
         return self.process.poll() is not None
@@ -159,17 +175,17 @@ class Cluster:
             for node in self.nodes:
                 node.start()
 
-    def config_of(self, node):
-        members = "".join(f"member {n.name} = {n.url}\n" for n in self.nodes)
+    def config_of(self, node, limits=None, members=None):
+        members = "".join(f"member {n.name} = {n.url}\n" for n in members or self.nodes)
         tls = ""
         if node.url.startswith("tls"):
             base = os.path.join(self.directory, node.name)
             tls = (f"certificate = {base}.crt\nkey = {base}.key\n"
                    f"ca = {self.directory}/ca.crt\n")
         return (f"[node]\nname = {node.name}\nsegment = {node.segment}\n"
-                f"directory = {node.directory}\ncounters = 1024\nslots = 4096\nowners = 64\n"
+                f"directory = {node.directory}\nstate = {node.state}\ncounters = 1024\nslots = 4096\nowners = 64\n"
                 f"[cluster]\nreplicate = outbound_domains\n{members}{tls}{self.options}"
-                f"{self.limits}")
+                f"{limits or self.limits}")
 
     def openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.directory, check=True,

@@ -15,6 +15,7 @@ CONFIG = """[node]
 name = mta1
 segment = mta1
 directory = {directory}
+state = {directory}
 counters = 64
 slots = 64
 owners = 8
@@ -37,7 +38,7 @@ class Notify(unittest.TestCase):
         self.manager.bind(self.address)
 
     def start(self, **environment):
-        bridge = subprocess.Popen([BRIDGE, "--config", self.config], stderr=subprocess.DEVNULL,
+        bridge = subprocess.Popen([BRIDGE, "--config", self.config, "--found"], stderr=subprocess.DEVNULL,
                                   env={**os.environ, "NOTIFY_SOCKET": self.address, **environment})
         self.addCleanup(bridge.wait)
         self.addCleanup(bridge.kill)

@@ -25,6 +25,7 @@ class Node:
         self.bridge = None
         self.workers = []
         self.totals = []
+        os.mkdir(os.path.join(directory, name + ".state"), 0o700)
         with open(self.config_file, "w", encoding="utf-8") as out:
             out.write(config)
 

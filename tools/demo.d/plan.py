@@ -127,6 +127,7 @@ def config(node, directory, ports, limits=LIMITS):
 name = {node}
 segment = {node}
 directory = {directory}
+state = {directory}/{node}.state
 counters = 1024
 owners = 1024
 slots = 4096

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* What operators ask for: status, reload, member-dead. One row each in `commands`. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon_internal.h"
+
+enum { DRAINS_MAX = 20 }; /* counters named at most */
+
+/* Names in a configuration are any bytes; JSON wants UTF-8. */
+static json_t *string(const char *text) {
+    json_t *whole = json_string(text);
+    char plain[1024];
+    size_t i = 0;
+    if (whole != NULL)
+        return whole;
+    for (; text[i] != '\0' && i < sizeof plain - 1; i++)
+        plain[i] = (text[i] & 0x80) != 0 ? '?' : text[i];
+    plain[i] = '\0';
+    return json_string(plain);
+}
+
+static json_t *hex(uint64_t number) {
+    char text[20];
+    (void)snprintf(text, sizeof text, "%016" PRIx64, number);
+    return json_string(text);
+}
+
+static void set(json_t *object, const char *key, json_t *value) {
+    (void)json_object_set_new(object, key, value);
+}
+
+static int note_drain(const struct control_counter *counter, void *arg) {
+    json_t *list = arg;
+    json_t *item = json_object();
+    set(item, "counter", string(counter->name));
+    set(item, "in_use", json_integer(counter->in_use));
+    (void)json_array_append_new(list, item);
+    return json_array_size(list) >= DRAINS_MAX;
+}
+
+static json_t *pending_of(struct daemon *daemon, const struct core_config_state *state) {
+    const struct configs *configs = &daemon->configs;
+    char text[1024] = "";
+    json_t *out = json_object();
+    json_t *drains = json_array();
+    set(out, "digest", hex(state->pending_digest));
+    set(out, "promised", json_integer((json_int_t)state->promised));
+    set(out, "fits", json_boolean(state->fits));
+    if (configs->committed.conf != NULL && configs->pending.conf != NULL)
+        conf_difference(configs->committed.conf, configs->pending.conf, text, sizeof text);
+    set(out, "changes", string(text));
+    daemon_waits_for(daemon, text, sizeof text);
+    set(out, "waits_for", string(text));
+    if (daemon->serving && !state->fits)
+        control_each_unfit(daemon->control, note_drain, drains);
+    set(out, "drains", drains);
+    return out;
+}
+
+static json_t *member_of(struct daemon *daemon, const struct member *member) {
+    struct core_member_state state = {0};
+    json_t *out = json_object();
+    bool known = core_member_state(daemon->core, member->hash, &state);
+    set(out, "name", string(member->name));
+    set(out, "url", string(member->url));
+    set(out, "self", json_boolean(member->self));
+    set(out, "member_now", json_boolean(known && state.committed));
+    set(out, "member_then", json_boolean(known && state.pending));
+    if (member->self)
+        return out;
+    set(out, "connected", json_boolean(net_connected(daemon->net, member->net)));
+    set(out, "vouched_dead", json_boolean(state.vouched_dead));
+    if (state.heard == 0)
+        return out;
+    set(out, "heard_ms_ago", json_integer((json_int_t)(daemon->now - state.heard)));
+    set(out, "epoch", json_integer((json_int_t)state.epoch));
+    set(out, "digest", hex(state.epoch_digest));
+    if (state.proposed != 0)
+        set(out, "proposed", hex(state.proposed));
+    if (state.ready != 0)
+        set(out, "ready", json_integer((json_int_t)state.ready));
+    return out;
+}
+
+static json_t *members_of(struct daemon *daemon) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
+        if (daemon->member[i].hash != 0)
+            (void)json_array_append_new(list, member_of(daemon, &daemon->member[i]));
+    }
+    return list;
+}
+
+static void answer_status(struct daemon *daemon, const json_t *request, json_t *reply,
+                          json_t *errors) {
+    struct core_config_state state = core_config_state(daemon->core);
+    uint64_t coordinator = core_leading(daemon->core, daemon->now)
+                               ? daemon->self
+                               : core_coordinator(daemon->core, daemon->now);
+    (void)request;
+    (void)errors;
+    set(reply, "node", string(daemon->conf->node));
+    set(reply, "cluster", string(daemon->conf->cluster));
+    set(reply, "file", string(daemon->config_path));
+    set(reply, "segment", json_boolean(daemon->serving));
+    set(reply, "epoch", json_integer((json_int_t)state.committed));
+    set(reply, "digest", hex(state.committed_digest));
+    if (state.pending_digest != 0)
+        set(reply, "pending", pending_of(daemon, &state));
+    if (state.foreign != 0) {
+        json_t *foreign = json_object();
+        set(foreign, "epoch", json_integer((json_int_t)state.foreign));
+        set(foreign, "digest", hex(state.foreign_digest));
+        set(reply, "foreign", foreign);
+    }
+    set(reply, "file_later", json_boolean(daemon->configs.reload));
+    set(reply, "coordinator",
+        coordinator != 0 ? string(daemon_member_name(daemon, coordinator)) : json_null());
+    set(reply, "minority", json_boolean(core_minority(daemon->core, daemon->now)));
+    set(reply, "session", json_boolean(daemon->memory.session_end > daemon->now));
+    set(reply, "members", members_of(daemon));
+}
+
+static void answer_reload(struct daemon *daemon, const json_t *request, json_t *reply,
+                          json_t *errors) {
+    static const char *const names[] = {
+        [RELOAD_REFUSED] = "refused",   [RELOAD_PROPOSED] = "proposed",
+        [RELOAD_PENDING] = "pending",   [RELOAD_WITHDRAWN] = "withdrawn",
+        [RELOAD_IN_FORCE] = "in force", [RELOAD_LATER] = "later"};
+    struct reload_report report;
+    (void)request;
+    daemon_reload(daemon, &report);
+    set(reply, "result", json_string(names[report.result]));
+    set(reply, "file", string(daemon->config_path));
+    set(reply, "digest", hex(report.digest));
+    set(reply, "changes", string(report.difference));
+    set(reply, "epoch", json_integer((json_int_t)daemon->configs.epoch));
+    for (size_t i = 0; i < report.errors.count; i++)
+        (void)json_array_append_new(errors, string(report.errors.line[i]));
+    conf_errors_free(&report.errors);
+}
+
+static void answer_dead(struct daemon *daemon, const json_t *request, json_t *reply,
+                        json_t *errors) {
+    const char *name = json_string_value(json_object_get(request, "member"));
+    char why[512];
+    if (name != NULL && core_vouch_dead(daemon->core, daemon->now, deal_hash(name, strlen(name)))) {
+        log_event(daemon->log, LOG_LEVEL_WARNING, "vouched_dead", "member", name, NULL);
+        set(reply, "member", string(name));
+        daemon_act(daemon);
+        return;
+    }
+    (void)snprintf(why, sizeof why,
+                   "%.200s: no other member of that name is known here, or it is alive: it was "
+                   "heard within the last seconds",
+                   name != NULL ? name : "(none)");
+    (void)json_array_append_new(errors, string(why));
+}
+
+static const struct {
+    const char *name;
+    void (*answer)(struct daemon *daemon, const json_t *request, json_t *reply, json_t *errors);
+} commands[] = {
+    {"status", answer_status},
+    {"reload", answer_reload},
+    {"member-dead", answer_dead},
+};
+
+void daemon_admin(struct daemon *daemon) {
+    json_t *request;
+    const char *name;
+    daemon->now = control_now();
+    if (!admin_receive(daemon->admin, &request, &name))
+        return; /* one at a time: the others have their turn when the members had theirs */
+    json_t *reply = json_object();
+    json_t *errors = json_array();
+    size_t i = 0;
+    while (i < sizeof commands / sizeof *commands && strcmp(commands[i].name, name) != 0)
+        i++;
+    if (i < sizeof commands / sizeof *commands)
+        commands[i].answer(daemon, request, reply, errors);
+    else
+        (void)json_array_append_new(errors, json_string("no such command"));
+    admin_reply(daemon->admin, reply, errors);
+    json_decref(request);
+}
