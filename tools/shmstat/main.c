@@ -11,6 +11,7 @@
 #include "common/exits.h"
 #include "common/options.h"
 #include "shmstat.h"
+#include "show/metrics.h"
 
 static const char program[] = "shmstat";
 
@@ -23,6 +24,9 @@ static const struct option_row option_rows[] = {
      "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
     {'1', OPTION_FLAG, "once", NULL, AT(once), 0, 0, "print once and end, also on a terminal"},
     {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "print JSON"},
+    {0, OPTION_FLAG, "openmetrics", NULL, AT(openmetrics), 0, 0,
+     "print metrics for Prometheus and its like, once; of the counters\n"
+     "the 1000 that are most in use"},
     {'i', OPTION_SECONDS, "interval", "SECONDS", AT(interval_ms), 50, 86400000,
      "read again so often (default: 1); without a terminal, and without\n"
      "--count, for ever"},
@@ -52,15 +56,21 @@ static const struct exit_row exit_rows[] = {
 };
 
 static int help(void) {
-    fputs("Usage: shmstat [OPTION]...\n\n"
+    fputs("Usage: shmstat [OPTION]...\n"
+          "       shmstat check [OPTION]...\n"
+          "       shmstat verify [OPTION]...\n\n"
           "Show what is in a slotshare segment: counters, who holds slots, and the cluster.\n"
           "Live when standard input and output are a terminal, else once, as text or JSON.\n"
           "Nothing is ever written to the segment. When it is removed or replaced while\n"
-          "shmstat runs, shmstat says so and goes on with the new one.\n",
+          "shmstat runs, shmstat says so and goes on with the new one.\n\n"
+          "'shmstat check' is for monitoring systems: how full are the limits? 'shmstat verify'\n"
+          "compares counts with records. Each has a --help of its own.\n",
           stdout);
     options_help(stdout, &option_table);
     screen_help(stdout);
     json_help(stdout);
+    fputs("\nMetrics:\n", stdout);
+    metrics_describe(stdout);
     fputs("\nEnvironment:\n"
           "  SLOTSHARE_DIR  where segments are, unless --directory is given\n"
           "  NO_COLOR       when set and not empty: no colours\n",
@@ -131,6 +141,12 @@ static int print_run(struct source *source, const struct settings *settings) {
     return status;
 }
 
+static int print_metrics(struct source *source) {
+    const int result = metrics_write(stdout, source->handle, METRICS_COUNTERS);
+
+    return result == SLOTSHARE_OK ? exit_flush(program, EX_OK) : exit_tell(program, result, "");
+}
+
 static int run(const struct settings *settings) {
     struct source source;
     int result = source_open(&source, settings->name, settings->directory);
@@ -138,6 +154,8 @@ static int run(const struct settings *settings) {
 
     if (result != SLOTSHARE_OK) {
         status = exit_tell(program, result, source.error);
+    } else if (settings->openmetrics) {
+        status = print_metrics(&source);
     } else if (!settings->once && !settings->json && isatty(STDIN_FILENO) &&
                isatty(STDOUT_FILENO)) {
         status = screen_run(&source, settings);
@@ -153,6 +171,12 @@ int main(int argc, char **argv) {
 
     (void)setlocale(LC_ALL, "");
     (void)setlocale(LC_NUMERIC, "C"); /* numbers on the command line and in JSON have a '.' */
+    if (argc > 1 && strcmp(argv[1], "check") == 0) {
+        return check_main(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "verify") == 0) {
+        return verify_main(argc - 1, argv + 1);
+    }
     int first = options_parse(program, &option_table, argc, argv, &settings);
     if (first == OPTIONS_HELP) {
         return help();
@@ -166,6 +190,10 @@ int main(int argc, char **argv) {
     }
     if (first < argc) {
         fprintf(stderr, "shmstat: takes no operand: '%s'; see 'shmstat --help'\n", argv[first]);
+        return EX_USAGE;
+    }
+    if (settings.openmetrics && (settings.json || settings.counter != NULL || settings.count > 1)) {
+        fprintf(stderr, "shmstat: --openmetrics goes with neither --json, --counter nor --count\n");
         return EX_USAGE;
     }
     if (settings.once && settings.count > 1) {

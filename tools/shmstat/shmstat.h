@@ -16,7 +16,7 @@ struct settings {
     const char *counter;          /**< NULL: all */
     int64_t interval_ms;          /**< 0: not given */
     int64_t count;                /**< 0: not given */
-    bool once, json, idle, ascii, version;
+    bool once, json, openmetrics, idle, ascii, version;
 };
 
 enum { FORMAT_VERSION = 1 /**< of the JSON; counts up when a field changes its meaning */ };
@@ -40,5 +40,12 @@ int screen_run(struct source *source, const struct settings *settings);
 
 /** Print the keys of the live display, for --help. */
 void screen_help(FILE *out);
+
+/**
+ * "shmstat check" and "shmstat verify": a command line of their own, argv[0] is the word.
+ * @return the exit status
+ */
+int check_main(int argc, char **argv);
+int verify_main(int argc, char **argv);
 
 #endif
