@@ -113,9 +113,19 @@ static int32_t wants(struct control *control, uint32_t index, int32_t in_use) {
     return sum > CONF_LIMIT_MAX ? CONF_LIMIT_MAX : sum;
 }
 
+/* Above its share: somebody on another node may wait for each slot that is given back. */
+static int32_t in_use_now(struct counter *counter, uint64_t cap) {
+    int32_t in_use = view_in_use(counter);
+    if (in_use > 0 && (uint32_t)in_use > cap_share(cap)) {
+        wait_watch_drain(counter);
+        in_use = view_in_use(counter);
+    }
+    return in_use;
+}
+
 int control_counter_read(struct control *control, uint32_t index, struct control_counter *out) {
     const struct segment *segment = &control->handle->segment;
-    const struct counter *counter = counter_at(segment, index);
+    struct counter *counter = counter_at(segment, index);
     if (!counter || !view_live(counter)) {
         return SLOTSHARE_EINVAL;
     }
@@ -124,7 +134,7 @@ int control_counter_read(struct control *control, uint32_t index, struct control
         return SLOTSHARE_EINVAL;
     }
     uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_acquire);
-    int32_t in_use = view_in_use(counter);
+    int32_t in_use = in_use_now(counter, cap);
     *out = (struct control_counter){
         .index = index,
         .name = control->name,
@@ -160,7 +170,7 @@ int32_t control_share_set(struct control *control, uint32_t index, int32_t share
     if (cap_share(after) > cap_share(before)) {
         wait_wake_all(segment, counter);
     }
-    return count == COUNT_RETIRED ? 0 : (int32_t)count;
+    return count == COUNT_RETIRED ? 0 : in_use_now(counter, after);
 }
 
 void control_record_drop(struct control *control, uint32_t index) {

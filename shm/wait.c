@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "counter.h"
 #include "hot.h"
 
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
@@ -32,6 +33,11 @@ void wait_watch(struct counter *counter) {
     atomic_thread_fence(memory_order_seq_cst); /* as above */
 }
 
+void wait_watch_drain(struct counter *counter) {
+    atomic_fetch_or_explicit(&counter->wait, WAIT_BRIDGE, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst); /* as above */
+}
+
 void wait_sleep(struct counter *counter, uint32_t value, uint64_t timeout_ms) {
     struct timespec timeout = to_timespec(timeout_ms);
     (void)futex(&counter->wait, FUTEX_WAIT, value, &timeout);
@@ -42,12 +48,20 @@ static uint32_t clear_bits(struct counter *counter) {
     uint32_t value = atomic_load_explicit(&counter->wait, memory_order_relaxed);
     uint32_t bits;
     do {
-        bits = value & (WAIT_SLEEPERS | WAIT_QUEUES);
+        bits = value & WAIT_ALL;
         /* seq_cst: ordered before the sleeper's next look at the count */
     } while (bits && !atomic_compare_exchange_weak_explicit(
                          &counter->wait, &value, value - bits + WAIT_STEP, memory_order_seq_cst,
                          memory_order_relaxed));
     return bits;
+}
+
+static void tell_bridge(const struct segment *segment, const struct counter *counter,
+                        uint32_t bits) {
+    if (bits & WAIT_BRIDGE) {
+        counter_want(segment, (uint32_t)(counter - segment->counters));
+        doorbell_ring(segment->header);
+    }
 }
 
 COLD void wait_wake_slow(const struct segment *segment, struct counter *counter) {
@@ -58,14 +72,17 @@ COLD void wait_wake_slow(const struct segment *segment, struct counter *counter)
     if (bits & WAIT_QUEUES) {
         queues_ring(segment->header);
     }
+    tell_bridge(segment, counter, bits);
 }
 
 void wait_wake_all(const struct segment *segment, struct counter *counter) {
     /* Whoever sleeps while the bit is clear has one before it that was woken and will set it again,
      * or was killed; so sleepers are woken without a look at the bit. */
-    if (clear_bits(counter) & WAIT_QUEUES) {
+    uint32_t bits = clear_bits(counter);
+    if (bits & WAIT_QUEUES) {
         queues_ring(segment->header);
     }
+    tell_bridge(segment, counter, bits);
     (void)futex(&counter->wait, FUTEX_WAKE, INT_MAX, NULL);
 }
 

@@ -3,8 +3,8 @@
 #define SLOTSHARE_SHM_WAIT_H
 /**
  * Sleeping until a slot of a counter is given back. Its `wait` word is a futex: WAIT_SLEEPERS says
- * that somebody may sleep on it, WAIT_QUEUES that a queue (queue.c) wants to know, the rest counts
- * wake-ups.
+ * that somebody may sleep on it, WAIT_QUEUES that a queue (queue.c) wants to know, WAIT_BRIDGE that
+ * the bridge wants to know because more is in use than the share; the rest counts wake-ups.
  *
  * No wake-up is lost: a waiter sets its bit and then looks at the count once more; a give-back
  * lowers the count and then looks at the bits; both in sequentially consistent order, so at least
@@ -19,7 +19,8 @@
  */
 #include "segment.h"
 
-enum { WAIT_SLEEPERS = 1, WAIT_QUEUES = 2, WAIT_STEP = 4 };
+enum { WAIT_SLEEPERS = 1, WAIT_QUEUES = 2, WAIT_BRIDGE = 4, WAIT_STEP = 8 };
+enum { WAIT_ALL = WAIT_SLEEPERS | WAIT_QUEUES | WAIT_BRIDGE };
 
 /** Say that the caller is going to sleep. @return the value to pass to wait_sleep(). Look at the
  * counter between the two. */
@@ -31,6 +32,9 @@ void wait_sleep(struct counter *counter, uint32_t value, uint64_t timeout_ms);
 /** Say that a queue of this process wants to know of a give-back. Look at the counter after it. */
 void wait_watch(struct counter *counter);
 
+/** Say that the bridge wants to know of a give-back. Look at the counter after it. */
+void wait_watch_drain(struct counter *counter);
+
 /** Wake all that wait for this counter. */
 void wait_wake_all(const struct segment *segment, struct counter *counter);
 
@@ -38,8 +42,7 @@ void wait_wake_all(const struct segment *segment, struct counter *counter);
 void wait_wake_slow(const struct segment *segment, struct counter *counter);
 static inline void wait_wake_one(const struct segment *segment, struct counter *counter) {
     /* seq_cst: see above */
-    if (atomic_load_explicit(&counter->wait, memory_order_seq_cst) &
-        (WAIT_SLEEPERS | WAIT_QUEUES)) {
+    if (atomic_load_explicit(&counter->wait, memory_order_seq_cst) & WAIT_ALL) {
         wait_wake_slow(segment, counter);
     }
 }

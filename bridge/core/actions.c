@@ -55,3 +55,12 @@ const struct core_action *core_next_action(struct core *core) {
     core->taken = action->type;
     return action;
 }
+
+uint64_t pace_earliest(const struct core *core, uint64_t paid) {
+    uint64_t burst = (uint64_t)(BURST - 1) * core->timers.coalesce;
+    return paid > burst ? paid - burst : 0;
+}
+
+uint64_t pace_pay(const struct core *core, uint64_t paid, uint64_t now) {
+    return (paid > now ? paid : now) + core->timers.coalesce;
+}

@@ -147,7 +147,7 @@ void coordinator_take_over(struct core *core, uint64_t now) {
         }
     }
     core->full_due = now;
-    core->whole_due = core->publish_last = 0;
+    core->whole_due = core->publish_paid = 0;
     core->stats.takeovers++;
     heartbeat_soon(core, now);
 }
@@ -304,7 +304,7 @@ bool coordinator_run(struct core *core, uint64_t now) {
 
 uint64_t coordinator_due(const struct core *core) {
     uint64_t due = core->lease_end < core->full_due ? core->lease_end : core->full_due;
-    uint64_t publish = core->publish_last + core->timers.coalesce;
+    uint64_t publish = pace_earliest(core, core->publish_paid);
 
     return core->publish_wanted && publish < due ? publish : due;
 }

@@ -73,7 +73,7 @@ struct core_timers {
     uint32_t rotation;  /**< Q 5000: how long a slot that rotates stays */
     uint32_t cool;      /**< 8000: without anyone hungry, until the opening deal comes back */
     uint32_t fresh;     /**< 2000: age of the newest echo that still counts */
-    uint32_t coalesce;  /**< 20: least time between two messages of one kind */
+    uint32_t coalesce;  /**< 20: mean time between two messages of one kind, after the first */
     /**
      * 0: never. Else: when no coordinator of a majority was heard for so long, the members that
      * hear each other deal among themselves, without a majority. The reserves of those that are

@@ -2,7 +2,7 @@
 #include "internal.h"
 
 void heartbeat_soon(struct core *core, uint64_t now) {
-    uint64_t earliest = core->heartbeat_last + core->timers.coalesce;
+    uint64_t earliest = pace_earliest(core, core->heartbeat_paid);
     uint64_t at = earliest > now ? earliest : now;
 
     if (at < core->heartbeat_due) {
@@ -118,15 +118,15 @@ static void fill(struct core *core, uint64_t now, enum core_join join) {
 
 /* Also one that is no member any more: it may be the only one that knows of the commit. */
 static bool may_send(const struct core *core, uint64_t now) {
-    return now >= core->quiet_until && !core->admitting && !core->heartbeat_busy && !core->left;
+    return now >= core->quiet_until && !core->admitting && !core->left;
 }
 
 bool heartbeat_run(struct core *core, uint64_t now) {
-    if (now < core->heartbeat_due) {
-        return false;
+    if (now < core->heartbeat_due || core->heartbeat_busy) {
+        return false; /* busy: the last one is still to be sent, and knows less than this one */
     }
     core->heartbeat_due = now + core->timers.heartbeat;
-    core->heartbeat_last = now;
+    core->heartbeat_paid = pace_pay(core, core->heartbeat_paid, now);
     if (!may_send(core, now)) {
         return false;
     }
@@ -143,13 +143,17 @@ bool heartbeat_run(struct core *core, uint64_t now) {
     }
     fill(core, now, join);
     core_store_if_dirty(core);
-    struct core_action *action = core_push(core, CORE_SEND_HEARTBEAT);
-    if (action == NULL) {
-        return false;
+    /* The coordinator tells itself what is new, at once, and the others no more than its beat. */
+    if (!coordinator_acts(core, now) || now >= core->heartbeat_told + core->timers.heartbeat) {
+        struct core_action *action = core_push(core, CORE_SEND_HEARTBEAT);
+        if (action == NULL) {
+            return false;
+        }
+        action->heartbeat = &core->heartbeat;
+        core->heartbeat_busy = true;
+        core->heartbeat_told = now;
+        core->stats.heartbeats++;
     }
-    action->heartbeat = &core->heartbeat;
-    core->heartbeat_busy = true;
-    core->stats.heartbeats++;
     if (core->leaving && ++core->left_said >= 3) {
         core->left = true;
     }

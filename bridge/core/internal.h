@@ -22,6 +22,7 @@ enum {
     TRIES_IN_A_ROW = 8,    /* then a candidate pauses for longer than votes last */
     RANK_MS = 250,         /* the next in rank waits this much longer */
     SEQUENCE_BLOCK = 1024, /* heartbeat numbers set aside by one store */
+    BURST = 8,             /* messages of one kind in a row, before they keep to their pace */
     ACTIONS_SPARE = 256,   /* messages and stores that may wait beside the shares */
 };
 
@@ -144,7 +145,7 @@ struct core {
     uint64_t echo_time, contended_time; /* contended_time: of the newest whole set in this term */
     bool contended_known;
     struct sent sent[SENT_RING];
-    uint64_t sequence, heartbeat_due, heartbeat_last;
+    uint64_t sequence, heartbeat_due, heartbeat_paid, heartbeat_told;
     uint32_t applying;  /* counters with a share on its way */
     uint64_t apply_due; /* when that has failed; 0: none is */
     bool admitting;     /* the session below starts when applying is 0 */
@@ -172,7 +173,7 @@ struct core {
     uint64_t lease_epoch; /* the promise whose majority gave the lease, too; 0: none */
     uint64_t lease_end, since, grant_sequence, session_number;
     struct core_term term; /* of this leadership */
-    uint64_t full_due, publish_last, whole_due;
+    uint64_t full_due, publish_paid, whole_due;
     bool publish_wanted, dirty;
     struct row *row;     /* [keys] */
     struct entry *entry; /* [keys * CORE_MEMBERS_MAX] */
@@ -224,6 +225,12 @@ bool core_drained(const struct core *core);
  * @return NULL: no room, only for messages. */
 struct core_action *core_push(struct core *core, enum core_action_type type);
 void core_store_if_dirty(struct core *core);
+/** Messages go out at once, up to BURST in a row, and in the long run one per `coalesce`: what one
+ * hand-over needs does not wait, and a storm is told in few messages. `paid` is the time up to
+ * which a sender has used up its pace. @return when the next may go. */
+uint64_t pace_earliest(const struct core *core, uint64_t paid);
+/** @return what is paid after a message sent now. */
+uint64_t pace_pay(const struct core *core, uint64_t paid, uint64_t now);
 
 /* ---- table.c ---- */
 

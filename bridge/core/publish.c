@@ -110,7 +110,7 @@ static void fill_contended(struct core *core, uint64_t now) {
 }
 
 bool publish_run(struct core *core, uint64_t now) {
-    if (core->deal_busy || now < core->publish_last + core->timers.coalesce) {
+    if (core->deal_busy || now < pace_earliest(core, core->publish_paid)) {
         return false;
     }
     core->publish_wanted = false;
@@ -136,7 +136,7 @@ bool publish_run(struct core *core, uint64_t now) {
             core->deal.parts++;
         }
     }
-    core->publish_last = now;
+    core->publish_paid = pace_pay(core, core->publish_paid, now);
     struct core_action *action = core_push(core, CORE_SEND_DEAL);
     if (action == NULL) {
         return false;

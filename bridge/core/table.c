@@ -214,7 +214,8 @@ void core_counter_update(struct core *core, uint64_t now, uint32_t key, int32_t 
     table_watch(core, now, key);
     int32_t cap = table_cap(core, now, counter);
     bool hungry = counter->wants > cap && !counter->told_hungry;
-    bool drained = counter->in_use <= cap && counter->told_in_use > cap && counter->watch != 0;
+    bool drained =
+        counter->told_in_use > cap && counter->in_use < counter->told_in_use && counter->watch != 0;
     bool read = counter->unread && counter->contended;
     counter->unread = false;
     expect_drain(core, now, counter);

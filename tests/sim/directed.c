@@ -250,7 +250,7 @@ struct held_back {
 static double old_report_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
     struct held_back *held = sim->story_state;
 
-    if (from == C && to == A && message->type == CORE_SEND_HEARTBEAT && seconds(sim) > 29 &&
+    if (from == C && to == A && message->type == CORE_SEND_HEARTBEAT && seconds(sim) > 31 &&
         seconds(sim) < 34) {
         if (message->heartbeat.epoch == 1 && !held->done) {
             if (held->report != NULL) {
@@ -281,12 +281,13 @@ static void old_report_begin(struct sim *sim, uint64_t seed) {
     sim->intercept = old_report_intercept;
     sim->story_state = held;
     doubled_limit(sim);
-    at(sim, 5, LOAD_B);
+    at(sim, 5, LOAD_B_BUSY);
     at(sim, 5.1, LOAD_C);
     at(sim, 10, MODEST);
     at(sim, 12, HUNGRY_B_ONLY);
     at(sim, sim_uniform(sim, 29.5, 30), LOAD_A);
-    at(sim, 30.4, GREEDY_C);
+    at(sim, 31.4, GREEDY_C); /* all have promised */
+    at(sim, sim_uniform(sim, 32.5, 33), FITS_B);
 }
 
 /* A commit while a member without a session still has more in use than its new reserve. */
