@@ -100,6 +100,8 @@ class Node:
         self.log_file = os.path.join(cluster.directory, name + ".log")
         self.state = os.path.join(cluster.directory, name + ".state")
         self.process = None
+        self.prefix = []  # of the bridge's command, to start it elsewhere
+        self.level = "debug"
         os.mkdir(self.directory, 0o700)
         os.mkdir(self.state, 0o700)
 
@@ -110,7 +112,8 @@ class Node:
     def run(self, *options):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [BRIDGE, "--config", self.config, "--log-level", "debug", *options],
+                [*self.prefix, BRIDGE, "--config", self.config, "--log-level", self.level,
+                 *options],
                 stderr=log, stdin=subprocess.DEVNULL)
 
     def start(self, found=True, says="event=started"):
@@ -154,19 +157,19 @@ class Node:
 
 
 class Cluster:
-    """Three nodes; use it with `with`."""
+    """Three nodes, or one for each of `urls`; use it with `with`."""
 
     LIMITS = "[host \"mx.example.com\"]\ncluster_max_outbound_connections = 12\n"
-    NAMES = ("mta1", "mta2", "mta3")
 
-    def __init__(self, limits=LIMITS, scheme="tcp", session="1.5", drain="2", start=True):
+    def __init__(self, limits=LIMITS, scheme="tcp", session="1.5", drain="2", start=True,
+                 urls=None, owners=64):
         self.directory = tempfile.mkdtemp(prefix="slotshare-bridges-")
         self.workers = []
         self.options = f"session = {session}\ndrain = {drain}\n"
         self.limits = limits
-        ports = free_ports(len(self.NAMES))
-        self.nodes = [Node(self, name, f"{scheme}://127.0.0.1:{port}")
-                      for name, port in zip(self.NAMES, ports)]
+        self.owners = owners
+        urls = urls or [f"{scheme}://127.0.0.1:{port}" for port in free_ports(3)]
+        self.nodes = [Node(self, f"mta{i}", url) for i, url in enumerate(urls, 1)]
         if scheme != "tcp":
             self.make_certificates()
         for node in self.nodes:
@@ -183,7 +186,8 @@ class Cluster:
             tls = (f"certificate = {base}.crt\nkey = {base}.key\n"
                    f"ca = {self.directory}/ca.crt\n")
         return (f"[node]\nname = {node.name}\nsegment = {node.segment}\n"
-                f"directory = {node.directory}\nstate = {node.state}\ncounters = 1024\nslots = 4096\nowners = 64\n"
+                f"directory = {node.directory}\nstate = {node.state}\ncounters = 1024\n"
+                f"slots = 4096\nowners = {self.owners}\n"
                 f"[cluster]\nreplicate = outbound_domains\n{members}{tls}{self.options}"
                 f"{limits or self.limits}")
 
