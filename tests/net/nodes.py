@@ -77,13 +77,15 @@ class NetCluster(Cluster):
             self.crew[i].append((process, place))
 
     def fire(self, i):
-        """Kill all workers of a node."""
+        """Kill all workers of a node. @return when."""
         for process, place in self.crew[i]:
             self.history.died(place)
             process.kill()
+        at = now()
         for process, _ in self.crew[i]:
             process.wait()
         self.crew[i] = []
+        return at
 
     def want(self, demands, counter=0):
         """A number for each node. @return when."""
@@ -95,12 +97,9 @@ class NetCluster(Cluster):
 
     def lose_node(self, i):
         """The host is gone: its bridge, its workers, and what was in its memory. @return when."""
-        at = now()
         node = self.nodes[i]
-        for _, place in self.crew[i]:
-            self.history.died(place)
         node.process.kill()
-        self.fire(i)
+        at = self.fire(i)
         node.kill()
         node.reboot()
         return at
