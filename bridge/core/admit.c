@@ -245,10 +245,11 @@ static bool same_config(const struct core *core, const struct core_heartbeat *he
 }
 
 void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
+    if (!coordinator_acts(core, now) || core_compare_terms(&heartbeat->term, &core->term) != 0) {
+        return;
+    }
     int at = core_find_peer(core, heartbeat->from);
-
-    if (at < 0 || !coordinator_acts(core, now) ||
-        core_compare_terms(&heartbeat->term, &core->term) != 0) {
+    if (at < 0) {
         return;
     }
     struct peer *peer = &core->peer[at];

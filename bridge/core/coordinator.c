@@ -5,10 +5,6 @@ bool coordinator_acts(const struct core *core, uint64_t now) {
     return core->leading && now < core->lease_end;
 }
 
-struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer) {
-    return &core->entry[(size_t)key * CORE_MEMBERS_MAX + (size_t)peer];
-}
-
 bool coordinator_complete(const struct core *core) {
     for (int i = 0; i < core->peers; i++) {
         if (core->peer[i].state == PEER_UNKNOWN) {

@@ -225,14 +225,20 @@ bool election_run(struct core *core, uint64_t now) {
 }
 
 /* A candidate before this one in rank stands too: void the own round first (no vote that still
- * arrives for it counts), then the own vote is free for the other. */
+ * arrives for it counts), then the own vote is free for the other. And leave it the votes that run
+ * out: of many who all ask, each would get a few for ever, and none a majority. */
 static void yield(struct core *core, uint64_t now, const struct core_vote_request *request) {
     const struct control_memory *memory = &core->memory;
     int mine = rank_of(core, core->self), theirs = rank_of(core, request->from);
 
-    if (core->leading || memory->vote_member != core->self || memory->vote_boot != core->boot ||
-        memory->vote_generation != core->memory.generation || theirs < 0 || theirs >= mine ||
+    if (core->leading || theirs < 0 || theirs >= mine ||
         now - core->coordinator_heard <= core->timers.leader) {
+        return;
+    }
+    uint64_t later = now + 2 * RETRY_MS + core_random(core, RETRY_MS); /* it asks again before */
+    core->election_due = later > core->election_due ? later : core->election_due;
+    if (memory->vote_member != core->self || memory->vote_boot != core->boot ||
+        memory->vote_generation != core->memory.generation) {
         return;
     }
     core->round++;
@@ -240,7 +246,6 @@ static void yield(struct core *core, uint64_t now, const struct core_vote_reques
     core->memory.vote_member = 0;
     core->memory.vote_until = 0;
     core->memory_dirty = true;
-    core->election_due = now + RETRY_MS + core_random(core, RETRY_MS);
 }
 
 void core_on_vote_request(struct core *core, uint64_t now,

@@ -19,7 +19,7 @@ enum {
     DRAIN_READ_MS = 25,    /* what is above its share is read this often, to tell at once */
     RESEND_MS = 600,       /* a grant that was not confirmed is sent again */
     RETRY_MS = 200,        /* a candidate asks again after this to twice this */
-    TRIES_IN_A_ROW = 8,    /* then a candidate pauses for longer than votes last */
+    TRIES_IN_A_ROW = 12,   /* more than votes last; then a candidate pauses for as long */
     RANK_MS = 250,         /* the next in rank waits this much longer */
     SEQUENCE_BLOCK = 1024, /* heartbeat numbers set aside by one store */
     BURST = 8,             /* messages of one kind in a row, before they keep to their pace */
@@ -323,7 +323,9 @@ uint64_t coordinator_due(const struct core *core);
 bool coordinator_complete(const struct core *core);
 /** Somebody is PEER_UNKNOWN or PEER_UNKNOWN_GONE. */
 bool coordinator_unknown(const struct core *core);
-struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer);
+static inline struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer) {
+    return &core->entry[(size_t)key * CORE_MEMBERS_MAX + (size_t)peer];
+}
 /** Make the row if there is none: from now on the counter is contended. */
 void coordinator_make_row(struct core *core, uint32_t key);
 void coordinator_drop_row(struct core *core, uint32_t key);

@@ -39,19 +39,19 @@ static void want(struct sim *sim, int node, int32_t demand) {
     node_workers(sim, node);
 }
 
-static int32_t in_use(const struct sim *sim, int node) {
+static int32_t in_use(struct sim *sim, int node) {
     return sim->node[node].in_use[0];
 }
 
-static bool has_session(const struct sim *sim, int node) {
+static bool has_session(struct sim *sim, int node) {
     return sim->node[node].memory.session_end > sim_local(sim, node);
 }
 
-static double expiry(const struct sim *sim) {
+static double expiry(struct sim *sim) {
     return (double)(sim->timers.session + sim->timers.drain + sim->timers.grace) / 1e3;
 }
 
-static double now(const struct sim *sim) {
+static double now(struct sim *sim) {
     return (double)sim->now / 1e6;
 }
 

@@ -39,12 +39,16 @@ static void start(struct sim *sim, uint64_t seed, sim_story story) {
     sim_start(sim, seed, 3, &limit, 1, 50, &timers);
     sim->hold_s = 1e6;
     sim->tail = 0;
-    sim->slow_action = 0;
     sim->story = story;
 }
 
 static void at(struct sim *sim, double s, uint64_t what) {
-    sim_tell_story(sim, s, what, 0);
+    plan_step(sim, s, STEP_STORY)->a = what;
+}
+
+/* A moment that the seed picks. */
+static double moment(struct sim *sim, double from, double to) {
+    return sim_draw_uniform(&sim->planner, from, to);
 }
 
 /* ---- two coordinators at once, because a vote was forgotten ---- */
@@ -75,7 +79,7 @@ static void vote_begin(struct sim *sim, uint64_t seed, uint64_t crash) {
     at(sim, 3, HUNGRY_A);
     at(sim, 10, CUT_AC);
     at(sim, 12, HUNGRY_C);
-    at(sim, sim_uniform(sim, 14, 15), crash);
+    at(sim, moment(sim, 14, 15), crash);
 }
 
 static void boot_vote_begin(struct sim *sim, uint64_t seed) {
@@ -114,7 +118,7 @@ static void stale_begin(struct sim *sim, uint64_t seed) {
     start(sim, seed, stale_story);
     sim->intercept = stale_intercept;
     at(sim, 5, BOOT);
-    at(sim, sim_uniform(sim, 7.6, 7.9), BOOT);
+    at(sim, moment(sim, 7.6, 7.9), BOOT);
     at(sim, 11, HUNGRY_B);
     at(sim, 18, OTHERS);
 }
@@ -150,10 +154,45 @@ static void resume_story(struct sim *sim, uint64_t what, uint64_t b) {
 static void resume_begin(struct sim *sim, uint64_t seed) {
     start(sim, seed, resume_story);
     sim->intercept = resume_intercept;
-    at(sim, sim_uniform(sim, 9.5, 10), PAUSE_A);
+    at(sim, moment(sim, 9.5, 10), PAUSE_A);
     at(sim, 12, FEED_C);
     at(sim, 29, WAKE_A);
-    at(sim, sim_uniform(sim, 31, 32), KILL_C);
+    at(sim, moment(sim, 31, 32), KILL_C);
+}
+
+/* ---- a grant of an older term arrives when a later coordinator has counted without it ---- */
+
+static double old_term_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (to != C || message->type != CORE_SEND_DEAL || seconds(sim) < 9) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < message->deal.parts; i++) {
+        const struct core_part *part = &message->deal.part[i];
+        if (part->to == sim->node[C].hash && from == A && part->grants > 0) {
+            return 3.6;
+        }
+        if (part->to == sim->node[C].hash && from == B && part->admission) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void old_term_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == PAUSE_A) {
+        node_pause(sim, A, 2.6);
+    } else {
+        demand(sim, what == FEED_C ? C : B, 60);
+    }
+}
+
+static void old_term_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, old_term_story);
+    sim->intercept = old_term_intercept;
+    at(sim, 9.5, FEED_C);
+    at(sim, moment(sim, 9.8, 10), PAUSE_A);
+    at(sim, 12, WAKE_A);
 }
 
 /* ---- configurations ---- */
@@ -235,7 +274,7 @@ static void commit_alone_begin(struct sim *sim, uint64_t seed) {
     at(sim, 5, LOAD_A);
     at(sim, 5.1, LOAD_C);
     at(sim, 5.2, LOAD_B_BUSY);
-    at(sim, sim_uniform(sim, 9.5, 10), ALONE_C);
+    at(sim, moment(sim, 9.5, 10), ALONE_C);
     at(sim, 30, HUNGRY_ALL);
     at(sim, 40, FITS_B);
     at(sim, 56, HEAR_C);
@@ -243,7 +282,6 @@ static void commit_alone_begin(struct sim *sim, uint64_t seed) {
 
 /* A report from before a commit arrives just after it, and lowers what is counted. */
 struct held_back {
-    struct sim_message *report;
     bool done;
 };
 
@@ -253,19 +291,19 @@ static double old_report_intercept(struct sim *sim, int from, int to, struct sim
     if (from == C && to == A && message->type == CORE_SEND_HEARTBEAT && seconds(sim) > 31 &&
         seconds(sim) < 34) {
         if (message->heartbeat.epoch == 1 && !held->done) {
-            if (held->report != NULL) {
-                net_release(held->report);
+            if (sim->held != NULL) {
+                net_release(sim, sim->held);
             }
-            held->report = message;
+            sim->held = message;
             message->references++;
         }
         return -1;
     }
     if (from == A && message->type == CORE_SEND_DEAL && message->deal.epoch == 2 &&
-        held->report != NULL) {
-        net_again(sim, A, held->report, 0.0002);
-        net_release(held->report);
-        held->report = NULL;
+        sim->held != NULL) {
+        net_again(sim, A, sim->held, 0.0002);
+        net_release(sim, sim->held);
+        sim->held = NULL;
         held->done = true;
     }
     return 0;
@@ -285,9 +323,8 @@ static void old_report_begin(struct sim *sim, uint64_t seed) {
     at(sim, 5.1, LOAD_C);
     at(sim, 10, MODEST);
     at(sim, 12, HUNGRY_B_ONLY);
-    at(sim, sim_uniform(sim, 29.5, 30), LOAD_A);
-    at(sim, 31.4, GREEDY_C); /* all have promised */
-    at(sim, sim_uniform(sim, 32.5, 33), FITS_B);
+    at(sim, moment(sim, 29.5, 30), LOAD_A);
+    at(sim, 30.4, GREEDY_C);
 }
 
 /* A commit while a member without a session still has more in use than its new reserve. */
@@ -311,7 +348,7 @@ static void commit_use_begin(struct sim *sim, uint64_t seed) {
     at(sim, 10, BUSY_C);
     at(sim, 13, ALONE_C);
     at(sim, 19, FITS_B);
-    at(sim, sim_uniform(sim, 17.9, 18.1), FIRST);
+    at(sim, moment(sim, 17.9, 18.1), FIRST);
     at(sim, 20.7, HEAL_C);
     at(sim, 21, HUNGRY_ALL);
 }
@@ -352,14 +389,14 @@ static void again_begin(struct sim *sim, uint64_t seed) {
     start(sim, seed, again_story);
     sim->intercept = again_intercept;
     at(sim, 10, GROW_C);
-    at(sim, sim_uniform(sim, 13.5, 14), NONE);
+    at(sim, moment(sim, 13.5, 14), NONE);
     at(sim, 24.5, HOMES);
     at(sim, 25.5, MORE_C);
 }
 
 /* ---- a join with what was read before the session ended ---- */
 
-enum { SHARE_C, REST_C, PAUSE_C, TAKE_C, CUT_C, REACH_C, HUNGRY_AB };
+enum { SHARE_C, REST_C, PAUSE_C, TAKE_C, LONE_C, REACH_C, HUNGRY_AB };
 
 static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
     (void)b;
@@ -378,8 +415,8 @@ static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
     case REACH_C:
         isolate(sim, C, false, false);
         break;
-    case CUT_C:
-        isolate(sim, C, true, false);
+    case LONE_C:
+        isolate(sim, C, true, true);
         break;
     default:
         demand(sim, A, 60);
@@ -392,10 +429,20 @@ static void old_reading_begin(struct sim *sim, uint64_t seed) {
     start(sim, seed, read_story);
     at(sim, 5, SHARE_C);
     at(sim, 8, REST_C);
-    at(sim, sim_uniform(sim, 9, 9.5), PAUSE_C);
+    at(sim, moment(sim, 9, 9.5), PAUSE_C);
     at(sim, 10.5, TAKE_C);
     at(sim, 14, HUNGRY_AB);
     at(sim, 16, REACH_C); /* the first that it reads when it goes on is fresh */
+}
+
+/* Cut off while it rests with a large share, and busy again before its session ends. */
+static void late_use_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    at(sim, 5, SHARE_C);
+    at(sim, 8, REST_C);
+    at(sim, moment(sim, 9, 10), LONE_C);
+    at(sim, 11.5, TAKE_C);
+    at(sim, 12, HUNGRY_AB);
 }
 
 /* What it speaks of has drained while the join was under way, and was dealt to others. */
@@ -430,7 +477,7 @@ static void late_ack_begin(struct sim *sim, uint64_t seed) {
     start(sim, seed, read_story);
     sim->intercept = late_ack_intercept;
     at(sim, 5, SHARE_C);
-    at(sim, sim_uniform(sim, 13, 14), HUNGRY_AB);
+    at(sim, moment(sim, 13, 14), HUNGRY_AB);
 }
 
 const struct sim_scenario sim_directed[] = {
@@ -439,5 +486,6 @@ const struct sim_scenario sim_directed[] = {
     {"commit-alone", 62, false, commit_alone_begin}, {"old-report", 40, false, old_report_begin},
     {"commit-use", 30, false, commit_use_begin},     {"grant-again", 35, false, again_begin},
     {"old-reading", 25, false, old_reading_begin},   {"late-join", 25, false, late_join_begin},
-    {"late-ack", 30, false, late_ack_begin},         {NULL, 0, false, NULL},
+    {"late-ack", 30, false, late_ack_begin},         {"old-term", 20, false, old_term_begin},
+    {"late-use", 22, false, late_use_begin},         {NULL, 0, false, NULL},
 };

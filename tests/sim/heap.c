@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Chance, and what happens next. The heap holds 16 bytes an event and four children a place; the
+ * events themselves lie still in a pool that a world keeps from run to run. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -6,73 +8,104 @@
 
 /* ---- chance ---- */
 
-static uint64_t next_random(struct sim *sim) {
-    uint64_t z = (sim->random += 0x9e3779b97f4a7c15u);
+uint64_t sim_mix(uint64_t z) {
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
+uint64_t sim_draw(uint64_t *state, uint64_t below) {
+    return sim_mix(*state += 0x9e3779b97f4a7c15u) % below;
+}
+
+double sim_draw_uniform(uint64_t *state, double from, double to) {
+    return from + (to - from) * (double)(sim_mix(*state += 0x9e3779b97f4a7c15u) >> 11) * 0x1p-53;
+}
+
+double sim_draw_exponential(uint64_t *state, double mean) {
+    return -mean * log(1.0 - sim_draw_uniform(state, 0, 1));
+}
+
 uint64_t sim_random(struct sim *sim, uint64_t below) {
-    return next_random(sim) % below;
+    return sim_draw(&sim->random, below);
 }
 
 double sim_uniform(struct sim *sim, double from, double to) {
-    return from + (to - from) * (double)(next_random(sim) >> 11) * 0x1p-53;
+    return sim_draw_uniform(&sim->random, from, to);
 }
 
-double sim_exponential(struct sim *sim, double mean) {
-    return -mean * log(1.0 - sim_uniform(sim, 0, 1));
-}
+/* ---- events ---- */
 
-/* ---- events: a binary heap ---- */
-
-static bool before(const struct sim_event *a, const struct sim_event *b) {
+static bool before(const struct sim_due *a, const struct sim_due *b) {
     return a->at != b->at ? a->at < b->at : a->order < b->order;
 }
 
-void sim_at(struct sim *sim, double seconds, struct sim_event event) {
-    if (sim->heap_count == sim->heap_room) {
-        sim->heap_room = sim->heap_room == 0 ? 1024 : 2 * sim->heap_room;
-        sim->heap = realloc(sim->heap, sim->heap_room * sizeof *sim->heap);
-        if (sim->heap == NULL) {
-            abort();
-        }
+static void *grown(void *memory, size_t room, size_t each) {
+    void *more = realloc(memory, room * each);
+    if (more == NULL) {
+        abort();
     }
-    event.at = sim->now + (seconds > 0 ? (sim_time)(seconds * 1e6) : 0);
-    event.order = ++sim->orders;
-    size_t at = sim->heap_count++;
-    for (; at > 0 && before(&event, &sim->heap[(at - 1) / 2]); at = (at - 1) / 2) {
-        sim->heap[at] = sim->heap[(at - 1) / 2];
-    }
-    sim->heap[at] = event;
+    return more;
 }
 
-void sim_tell_story(struct sim *sim, double seconds, uint64_t a, uint64_t b) {
-    sim_at(sim, seconds, (struct sim_event){.type = EVENT_STORY, .a = a, .b = b});
+static uint32_t take_place(struct sim *sim) {
+    if (sim->places_free > 0) {
+        return sim->free_place[--sim->places_free];
+    }
+    if (sim->places == sim->heap_room) {
+        sim->heap_room = sim->heap_room == 0 ? 1024 : 2 * sim->heap_room;
+        sim->heap = grown(sim->heap, sim->heap_room, sizeof *sim->heap);
+        sim->place = grown(sim->place, sim->heap_room, sizeof *sim->place);
+        sim->free_place = grown(sim->free_place, sim->heap_room, sizeof *sim->free_place);
+    }
+    return sim->places++;
+}
+
+void sim_at(struct sim *sim, double seconds, struct sim_event event) {
+    uint32_t place = take_place(sim);
+    struct sim_due due = {
+        .at = sim->now + (seconds > 0 ? (sim_time)(seconds * 1e6) : 0),
+        .order = ++sim->orders,
+        .place = place,
+    };
+    size_t at = sim->heap_count++;
+
+    sim->place[place] = event;
+    for (; at > 0 && before(&due, &sim->heap[(at - 1) / 4]); at = (at - 1) / 4) {
+        sim->heap[at] = sim->heap[(at - 1) / 4];
+    }
+    sim->heap[at] = due;
+}
+
+static void fill_gap(struct sim *sim, const struct sim_due *last) {
+    size_t at = 0, count = sim->heap_count;
+
+    for (;;) {
+        size_t child = 4 * at + 1, end = child + 4 < count ? child + 4 : count, least = child;
+        if (child >= count) {
+            break;
+        }
+        for (size_t i = child + 1; i < end; i++) {
+            least = before(&sim->heap[i], &sim->heap[least]) ? i : least;
+        }
+        if (!before(&sim->heap[least], last)) {
+            break;
+        }
+        sim->heap[at] = sim->heap[least];
+        at = least;
+    }
+    sim->heap[at] = *last;
 }
 
 bool sim_next_event(struct sim *sim, sim_time until, struct sim_event *out) {
     if (sim->heap_count == 0 || sim->heap[0].at > until) {
         return false;
     }
-    *out = sim->heap[0];
-    struct sim_event last = sim->heap[--sim->heap_count];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= sim->heap_count) {
-            break;
-        }
-        if (child + 1 < sim->heap_count && before(&sim->heap[child + 1], &sim->heap[child])) {
-            child++;
-        }
-        if (!before(&sim->heap[child], &last)) {
-            break;
-        }
-        sim->heap[at] = sim->heap[child];
-        at = child;
-    }
-    sim->heap[at] = last;
+    uint32_t place = sim->heap[0].place;
+    sim->now = sim->heap[0].at;
+    *out = sim->place[place];
+    sim->free_place[sim->places_free++] = place;
+    struct sim_due last = sim->heap[--sim->heap_count];
+    fill_gap(sim, &last);
     return true;
 }

@@ -7,9 +7,14 @@
 
 static const double worker_period = 0.25, doorbell_delay = 0.002;
 
-uint64_t sim_local(const struct sim *sim, int node) {
-    const struct sim_node *n = &sim->node[node];
-    return (uint64_t)((n->offset_us + n->rate * (double)sim->now) / 1000.0);
+uint64_t sim_local(struct sim *sim, int node) {
+    struct sim_node *n = &sim->node[node];
+
+    if (n->local_at != sim->now || n->local == 0) {
+        n->local_at = sim->now;
+        n->local = (uint64_t)((n->offset_us + n->rate * (double)sim->now) * 1e-3);
+    }
+    return n->local;
 }
 
 uint64_t host_key_hash(int key) {
@@ -20,49 +25,36 @@ uint64_t host_key_hash(int key) {
 
 /* ---- the segment, as workers evaluate it: nothing here asks the core ---- */
 
-static bool changes(const struct sim *sim, int key) {
-    const struct sim_config *a = &sim->config[0], *b = &sim->config[1];
-    return a->limit[key] != b->limit[key] ||
-           memcmp(a->deal.hash, b->deal.hash, sizeof a->deal.hash) != 0;
-}
+void host_deal(struct sim *sim, int node) {
+    struct sim_node *n = &sim->node[node];
 
-static int32_t limit_at(const struct sim *sim, int node, const struct sim_config *config, int key) {
-    int32_t own = sim->node[node].file_limit;
-    return own != 0 ? own : config->limit[key];
-}
-
-int32_t host_home(const struct sim *sim, int node, int config, int key) {
-    const struct sim_config *c = &sim->config[config < 0 ? 0 : config];
-    if (config < 0) {
-        return 0;
+    n->dealt_for = n->file_limit + 1;
+    for (int i = 0; i < sim->configs; i++) {
+        const struct sim_config *c = &sim->config[i];
+        for (int key = 0; key < sim->keys; key++) {
+            int32_t limit = n->file_limit != 0 ? n->file_limit : c->limit[key];
+            n->home[i + 1][key] = deal_home(&c->deal, n->hash, sim->key_hash[key], limit);
+            n->reserve[i + 1][key] = deal_reserve(&c->deal, n->hash, limit);
+        }
     }
-    return deal_home(&c->deal, sim->node[node].hash, host_key_hash(key),
-                     limit_at(sim, node, c, key));
 }
 
-int32_t host_reserve(const struct sim *sim, int node, int config, int key) {
-    const struct sim_config *c = &sim->config[config < 0 ? 0 : config];
-    if (config < 0) {
-        return 0;
-    }
-    return deal_reserve(&c->deal, sim->node[node].hash, limit_at(sim, node, c, key));
-}
-
-int32_t node_cap(const struct sim *sim, int node, int key) {
-    const struct sim_node *n = &sim->node[node];
+int32_t node_cap(struct sim *sim, int node, int key) {
+    struct sim_node *n = &sim->node[node];
     const struct sim_segment_counter *counter = &n->counter[key];
     bool valid = sim_local(sim, node) < n->memory.session_end;
-    int32_t cap = !valid            ? host_reserve(sim, node, n->config, key)
-                  : counter->record ? counter->share
-                                    : host_home(sim, node, n->config, key);
 
-    if (!valid && n->config > 0 && sim->commit_raises) {
-        cap = host_home(sim, node, n->config, key);
+    if (n->dealt_for != n->file_limit + 1) {
+        host_deal(sim, node);
     }
-
-    if (n->loaded != n->config && changes(sim, key) && !sim->no_pending) {
-        int32_t next =
-            valid ? host_home(sim, node, n->loaded, key) : host_reserve(sim, node, n->loaded, key);
+    int32_t cap = !valid            ? n->reserve[n->config + 1][key]
+                  : counter->record ? counter->share
+                                    : n->home[n->config + 1][key];
+    if (!valid && n->config > 0 && sim->commit_raises) {
+        cap = n->home[n->config + 1][key];
+    }
+    if (n->loaded != n->config && sim->changes[key] && !sim->no_pending) {
+        int32_t next = valid ? n->home[n->loaded + 1][key] : n->reserve[n->loaded + 1][key];
         cap = next < cap ? next : cap;
     }
     return cap;
@@ -74,7 +66,7 @@ static void take(struct sim *sim, int node, int key) {
     struct sim_node *n = &sim->node[node];
 
     n->in_use[key]++;
-    sim->takes++;
+    sim->count[COUNT_TAKES]++;
     n->takes++;
     sim->total[key]++;
     if (sim->total[key] > sim->peak[key]) {
@@ -88,17 +80,19 @@ static void take(struct sim *sim, int node, int key) {
         sim_log(sim, "OVER counter %d: %lld of %d, taken by node %d", key,
                 (long long)sim->total[key], limit, node);
     }
-    if (n->connections[key] == n->room[key]) {
-        n->room[key] = n->room[key] == 0 ? 16 : 2 * n->room[key];
-        n->connection[key] = realloc(n->connection[key], n->room[key] * sizeof *n->connection[key]);
-        if (n->connection[key] == NULL) {
+    struct sim_connections *connections = &sim->connection[node][key];
+    if (n->connections[key] == connections->room) {
+        connections->room = connections->room == 0 ? 16 : 2 * connections->room;
+        connections->id = realloc(connections->id, connections->room * sizeof *connections->id);
+        if (connections->id == NULL) {
             abort();
         }
     }
     uint64_t id = ++sim->connection_ids;
-    n->connection[key][n->connections[key]++] = id;
-    double hold = sim_uniform(sim, 0, 1) > sim->tail ? sim_exponential(sim, sim->hold_s)
-                                                     : sim_uniform(sim, 10, 90);
+    connections->id[n->connections[key]++] = id;
+    double hold = sim_draw_uniform(&n->random, 0, 1) > sim->tail
+                      ? sim_draw_exponential(&n->random, sim->hold_s)
+                      : sim_draw_uniform(&n->random, 10, 90);
     sim_at(sim, hold,
            (struct sim_event){.type = EVENT_CLOSE, .node = node, .a = id, .b = (uint64_t)key});
 }
@@ -120,12 +114,19 @@ void host_fill_up(struct sim *sim, int node, int key) {
     if (!n->host || sim->now < n->frozen_until) {
         return;
     }
-    while (n->in_use[key] < n->demand[key] && n->in_use[key] < node_cap(sim, node, key)) {
+    if (n->in_use[key] >= n->demand[key]) {
+        return;
+    }
+    int32_t cap = node_cap(sim, node, key);
+    while (n->in_use[key] < n->demand[key] && n->in_use[key] < cap) {
         take(sim, node, key);
     }
     /* The next take is refused: it rings the doorbell. */
-    if (n->in_use[key] < n->demand[key] && n->bridge) {
-        ring(sim, node);
+    if (n->in_use[key] < n->demand[key]) {
+        sim->count[COUNT_REFUSED]++;
+        if (n->bridge) {
+            ring(sim, node);
+        }
     }
 }
 
@@ -137,11 +138,11 @@ void node_workers(struct sim *sim, int node) {
 
 static bool end_connection(struct sim *sim, int node, int key, uint64_t id) {
     struct sim_node *n = &sim->node[node];
+    uint64_t *ids = sim->connection[node][key].id;
 
     for (uint32_t i = 0; i < n->connections[key]; i++) {
-        if (n->connection[key][i] == id) {
-            memmove(&n->connection[key][i], &n->connection[key][i + 1],
-                    (n->connections[key] - i - 1) * sizeof(uint64_t));
+        if (ids[i] == id) {
+            memmove(&ids[i], &ids[i + 1], (n->connections[key] - i - 1) * sizeof *ids);
             n->connections[key]--;
             n->in_use[key]--;
             sim->total[key]--;
@@ -151,11 +152,14 @@ static bool end_connection(struct sim *sim, int node, int key, uint64_t id) {
     return false;
 }
 
-void node_close_all(struct sim *sim, int node, int key) {
-    struct sim_node *n = &sim->node[node];
+static void end_newest(struct sim *sim, int node, int key) {
+    uint32_t count = sim->node[node].connections[key];
+    end_connection(sim, node, key, sim->connection[node][key].id[count - 1]);
+}
 
-    while (n->connections[key] > 0) {
-        end_connection(sim, node, key, n->connection[key][n->connections[key] - 1]);
+void node_close_all(struct sim *sim, int node, int key) {
+    while (sim->node[node].connections[key] > 0) {
+        end_newest(sim, node, key);
     }
 }
 
@@ -188,8 +192,8 @@ void host_on_workers(struct sim *sim, const struct sim_event *event) {
             n->over_since[key] = now;
         } else if (now - n->over_since[key] > sim->timers.drain && !sim->no_drain) {
             while (n->in_use[key] > cap) {
-                sim->forced++;
-                end_connection(sim, event->node, key, n->connection[key][n->connections[key] - 1]);
+                sim->count[COUNT_FORCED]++;
+                end_newest(sim, event->node, key);
             }
         }
         host_fill_up(sim, event->node, key);

@@ -6,112 +6,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "sim.h"
+#include "mutants.h"
 
-struct totals {
-    uint64_t runs, over, stuck, takes, forced, messages, takeovers, commits, accounts;
-};
-
-struct request {
-    const char *scenario; /* NULL: all in turn */
-    uint64_t from, seeds;
-    bool trace, directed;
+struct options {
+    struct sim_campaign campaign;
+    struct sim_request request;
+    bool one, shrink, mutants, stories;
 };
 
 static void usage(FILE *to) {
     fputs(
-        "usage: cluster-sim [--seeds N] [--from S] [--scenario chaos|nasty|churn]\n"
-        "       cluster-sim --trace SEED --scenario NAME\n"
+        "usage: cluster-sim [--seeds N] [--first SEED] [--scenario NAME] [-j N] [--keep-going]\n"
+        "       cluster-sim --directed [--seeds N]\n"
+        "       cluster-sim --mutants [--stories]\n"
+        "       cluster-sim --trace SEED|--shrink SEED [--scenario NAME] [--mutant N]\n"
+        "           [--only IDS] [--until SECONDS] [--nodes N] [--noise N] [--counter N]\n"
+        "           [--calm loss,doubled,late,stops]\n"
         "Runs the share protocol in virtual time, one random run per seed, and compares what all\n"
-        "nodes hold with the limit at every take. Exit status 1: some run went over or got "
-        "stuck.\n",
+        "nodes hold with the limit at every take; afterwards all of every limit must be used\n"
+        "again. Stops at the first seed that fails, and tells its story as short as it gets.\n"
+        "Scenarios: chaos, nasty, churn and crowd in turn, and those of --directed.\n"
+        "Exit status 1: some run went over or did not come back to full use.\n",
         to);
 }
 
-/* One run. @return false: it went over, or did not come back to full use. */
-static bool run(const struct sim_scenario *scenario, uint64_t seed, bool trace,
-                struct totals *totals) {
-    struct sim *sim = calloc(1, sizeof *sim);
-
-    if (sim == NULL) {
-        abort();
-    }
-    sim->trace = trace;
-    scenario->begin(sim, seed);
-    sim_run(sim, scenario->seconds);
-    bool good = sim->over == 0;
-    if (good && scenario->settles) {
-        sim_settle(sim);
-        good = sim->over == 0 && sim->stuck[0] == '\0';
-    }
-    totals->runs++;
-    totals->over += sim->over != 0;
-    totals->stuck += sim->stuck[0] != '\0';
-    totals->takes += sim->takes;
-    totals->forced += sim->forced;
-    totals->messages += sim->messages;
-    totals->takeovers += sim->stats.takeovers;
-    totals->commits += sim->committed == 1;
-    totals->accounts +=
-        sim->stats.mass_negative + sim->stats.valid_gone + sim->stats.over_dealt != 0;
-    if (!good) {
-        printf("seed %llu of %s: ", (unsigned long long)seed, scenario->name);
-        if (sim->over != 0) {
-            printf("counter %d went %lld over at %.3f s\n", sim->over_key, (long long)sim->over_by,
-                   (double)sim->over_at / 1e6);
-        } else {
-            printf("stuck: %s\n", sim->stuck);
-        }
-        printf("  again: cluster-sim --scenario %s --trace %llu\n", scenario->name,
-               (unsigned long long)seed);
-    }
-    free(sim->story_state);
-    sim_end(sim);
-    free(sim);
-    return good;
-}
-
-static double seconds_now(void) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static int run_all(const struct request *request) {
-    struct totals totals = {0};
-    double start = seconds_now();
-    const struct sim_scenario *only =
-        request->scenario == NULL ? NULL : sim_scenario(request->scenario);
-
-    for (uint64_t i = 0; i < request->seeds; i++) {
-        uint64_t seed = request->from + i;
-        for (const struct sim_scenario *s = sim_directed; request->directed && s->name != NULL;
-             s++) {
-            run(s, seed, request->trace, &totals);
-        }
-        if (!request->directed) {
-            run(only != NULL ? only : &sim_scenarios[seed % 3], seed, request->trace, &totals);
-        }
-    }
-    double took = seconds_now() - start;
-    printf("%llu runs in %.1f s, %.1f a second: %llu over, %llu stuck; %llu takes, %llu ended by "
-           "force, %llu take-overs, %llu commits, %llu messages, %llu with doubtful accounts\n",
-           (unsigned long long)totals.runs, took, (double)totals.runs / took,
-           (unsigned long long)totals.over, (unsigned long long)totals.stuck,
-           (unsigned long long)totals.takes, (unsigned long long)totals.forced,
-           (unsigned long long)totals.takeovers, (unsigned long long)totals.commits,
-           (unsigned long long)totals.messages, (unsigned long long)totals.accounts);
-    return totals.over + totals.stuck == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-/* The mutants are another build of the core, beside this program. */
-static int start_mutants(void) {
-#ifdef SLOTSHARE_MUTANTS
-    return mutants_run();
-#else
+#ifndef SLOTSHARE_MUTANTS
+/* Rules can be left out of another build of the core only; it is beside this program. */
+static int start_mutants(char **argv) {
     static const char name[] = "cluster-sim-mutants";
     char path[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof name);
@@ -119,12 +42,12 @@ static int start_mutants(void) {
         path[length] = '\0';
         char *slash = strrchr(path, '/');
         memcpy(slash == NULL ? path : slash + 1, name, sizeof name);
-        execl(path, name, "--mutants", (char *)NULL);
+        execv(path, argv);
     }
     fprintf(stderr, "cluster-sim: cannot start %s: %s\n", name, strerror(errno));
     return EXIT_FAILURE;
-#endif
 }
+#endif
 
 static bool number(const char *text, uint64_t *out) {
     char *end = NULL;
@@ -132,50 +55,157 @@ static bool number(const char *text, uint64_t *out) {
     return end != text && *end == '\0' && text[0] != '-';
 }
 
-int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 's'},    {"from", required_argument, NULL, 'f'},
-        {"scenario", required_argument, NULL, 'c'}, {"trace", required_argument, NULL, 't'},
-        {"directed", no_argument, NULL, 'd'},       {"mutants", no_argument, NULL, 'm'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
-    };
-    struct request request = {.from = 1, .seeds = 300};
-    int option = 0;
-    bool good = true;
+static bool small(const char *text, int least, int most, int *out) {
+    uint64_t value = 0;
+    bool good = number(text, &value) && value >= (uint64_t)least && value <= (uint64_t)most;
+    *out = good ? (int)value : 0;
+    return good;
+}
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        switch (option) {
-        case 's':
-            good = number(optarg, &request.seeds);
-            break;
-        case 'f':
-            good = number(optarg, &request.from);
-            break;
-        case 'c':
-            request.scenario = optarg;
-            good = sim_scenario(optarg) != NULL;
-            break;
-        case 't':
-            good = number(optarg, &request.from);
-            request.seeds = 1;
-            request.trace = true;
-            break;
-        case 'd':
-            request.directed = true;
-            break;
-        case 'm':
-            return start_mutants();
-        case 'h':
+static bool seconds(const char *text, double *out) {
+    char *end = NULL;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && *out > 0;
+}
+
+static bool calm(char *text, unsigned *out) {
+    static char *const kinds[] = {"loss", "doubled", "late", "stops", NULL};
+    char *value = NULL;
+
+    while (*text != '\0') {
+        int kind = getsubopt(&text, kinds, &value);
+        if (kind < 0 || value != NULL) {
+            return false;
+        }
+        *out |= 1u << kind;
+    }
+    return true;
+}
+
+static bool take_campaign(struct options *o, int option, const char *value) {
+    switch (option) {
+    case 's':
+        return number(value, &o->campaign.seeds);
+    case 'f':
+        return number(value, &o->campaign.first);
+    case 'c':
+        o->campaign.scenario = o->request.scenario = sim_scenario(value);
+        return o->campaign.scenario != NULL;
+    case 'j':
+        return small(value, 1, 64, &o->campaign.jobs);
+    case 'k':
+        return o->campaign.keep_going = true;
+    case 'd':
+        return o->campaign.directed = true;
+    case 'm':
+        return o->mutants = true;
+    case 'S':
+        return o->stories = true;
+    default:
+        return false;
+    }
+}
+
+static bool take(struct options *o, int option, char *value) {
+    int counter = 0;
+
+    switch (option) {
+    case 't':
+        o->one = o->request.trace = true;
+        return number(value, &o->request.seed);
+    case 'z':
+        o->one = o->shrink = true;
+        return number(value, &o->request.seed);
+    case 'n':
+        return number(value, &o->request.noise);
+    case 'o':
+        free((void *)o->request.only);
+        o->request.only = run_parse_ids(value);
+        return o->request.only != NULL;
+    case 'u':
+        return seconds(value, &o->request.until_s);
+    case 'N':
+        return small(value, 2, SIM_NODES, &o->request.nodes);
+    case 'C':
+        counter = small(value, 0, SIM_KEYS - 1, &o->request.trace_key) ? 1 : 0;
+        o->request.trace_key += counter;
+        return counter != 0;
+    case 'q':
+        return calm(value, &o->request.calm);
+    case 'M':
+        return small(value, 1, WORLD_MUTANTS_END - 1, &o->request.mutant) &&
+               (o->campaign.mutant = o->request.mutant) != 0;
+    default:
+        return take_campaign(o, option, value);
+    }
+}
+
+static int run_single(struct options *o) {
+    struct sim *sim = calloc(1, sizeof *sim);
+    enum sim_verdict verdict = SIM_GOOD;
+
+    if (sim == NULL) {
+        abort();
+    }
+    if (o->request.scenario == NULL) {
+        o->request.scenario = sim_scenario_of(o->request.seed);
+    }
+    o->request.out = stdout;
+    verdict = run_one(sim, &o->request);
+    run_print_verdict(sim, &o->request, stdout);
+    sim_clear(sim);
+    if (o->shrink && verdict != SIM_GOOD) {
+        shrink_and_tell(sim, &o->request);
+    }
+    sim_end(sim);
+    free(sim);
+    free((void *)o->request.only);
+    return verdict == SIM_GOOD ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv) {
+    static const struct option names[] = {
+        {"seeds", required_argument, NULL, 's'},
+        {"first", required_argument, NULL, 'f'},
+        {"scenario", required_argument, NULL, 'c'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"keep-going", no_argument, NULL, 'k'},
+        {"trace", required_argument, NULL, 't'},
+        {"shrink", required_argument, NULL, 'z'},
+        {"noise", required_argument, NULL, 'n'},
+        {"only", required_argument, NULL, 'o'},
+        {"until", required_argument, NULL, 'u'},
+        {"nodes", required_argument, NULL, 'N'},
+        {"counter", required_argument, NULL, 'C'},
+        {"calm", required_argument, NULL, 'q'},
+        {"mutant", required_argument, NULL, 'M'},
+        {"directed", no_argument, NULL, 'd'},
+        {"mutants", no_argument, NULL, 'm'},
+        {"stories", no_argument, NULL, 'S'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct options o = {.campaign = {.first = 1, .seeds = 300, .jobs = 1}};
+    int option = 0;
+
+    while ((option = getopt_long(argc, argv, "j:h", names, NULL)) != -1) {
+        if (option == 'h') {
             usage(stdout);
             return EXIT_SUCCESS;
-        default:
-            good = false;
-            break;
         }
-        if (!good) {
+        if (!take(&o, option, optarg)) {
             usage(stderr);
             return 2;
         }
     }
-    return run_all(&request);
+    if (optind != argc || (o.shrink && o.request.only != NULL)) {
+        usage(stderr);
+        return 2;
+    }
+#ifndef SLOTSHARE_MUTANTS
+    if (o.mutants || o.request.mutant != 0) {
+        return start_mutants(argv);
+    }
+#endif
+    return o.mutants ? mutants_run(o.stories) : o.one ? run_single(&o) : campaign_run(&o.campaign);
 }

@@ -16,11 +16,12 @@ static void start_bridge(struct sim *sim, int node) {
     n->bridge = true;
     n->busy = n->fits_told = false;
     n->rung = 0;
+    n->tick_due = CORE_NEVER;
     struct core_options options = {.self = n->hash,
                                    .boot = n->boot,
                                    .created = n->created,
-                                   .seed = sim_random(sim, UINT64_MAX),
-                                   .keys = SIM_KEYS,
+                                   .seed = sim_draw(&n->random, UINT64_MAX),
+                                   .keys = (uint32_t)sim->keys,
                                    .timers = sim->timers,
                                    .promised = n->promised,
                                    .memory = n->memory};
@@ -37,7 +38,7 @@ static void start_bridge(struct sim *sim, int node) {
     for (int key = 0; key < sim->keys; key++) {
         int32_t own = n->file_limit, next_limit = sim->config[n->loaded].limit[key];
         int32_t now_limit = n->config >= 0 ? sim->config[n->config].limit[key] : next_limit;
-        core_counter_define(n->core, (uint32_t)key, host_key_hash(key), own != 0 ? own : now_limit,
+        core_counter_define(n->core, (uint32_t)key, sim->key_hash[key], own != 0 ? own : now_limit,
                             own != 0 ? own : next_limit);
         if (n->counter[key].record) {
             core_counter_restore(n->core, (uint32_t)key, n->counter[key].share,
@@ -62,7 +63,7 @@ static void stop_bridge(struct sim *sim, int node) {
     n->bridge = false;
     n->generation++;
     while (n->inboxed > 0) {
-        net_release(n->inbox[--n->inboxed]);
+        net_release(sim, n->inbox[--n->inboxed]);
     }
 }
 
@@ -71,15 +72,16 @@ static void new_segment(struct sim *sim, int node) {
 
     if (sim->reboot_clock) {
         n->offset_us = 1e6 - n->rate * (double)sim->now;
+        n->local = 0;
     }
     memset(&n->memory, 0, sizeof n->memory);
     memset(n->counter, 0, sizeof n->counter);
     memset(n->over_since, 0, sizeof n->over_since);
-    n->boot = sim_random(sim, UINT64_MAX - 1) + 1;
+    n->boot = sim_draw(&n->random, UINT64_MAX - 1) + 1;
     n->created = sim_local(sim, node);
     n->incarnation++;
     n->host = true;
-    sim_at(sim, sim_uniform(sim, 0, worker_period),
+    sim_at(sim, sim_draw_uniform(&n->random, 0, worker_period),
            (struct sim_event){.type = EVENT_WORKERS, .node = node, .a = n->incarnation});
 }
 
@@ -90,12 +92,15 @@ void node_create(struct sim *sim, int node, int config) {
 
     n->exists = true;
     n->hash = deal_hash(name, (size_t)length);
-    n->rate = 1 + sim_uniform(sim, -.0095, .0095);
-    n->offset_us = sim_uniform(sim, 1e6, 1e10);
+    n->random = sim_mix(sim->noise ^ sim_mix(n->hash));
+    n->rate = 1 + sim_draw_uniform(&n->random, -.0095, .0095);
+    n->offset_us = sim_draw_uniform(&n->random, 1e6, 1e10);
     n->config = n->loaded = config;
     if (config < 0) {
         n->loaded = 1; /* a new node with the newest file */
     }
+    sim->top = node >= sim->top ? node + 1 : sim->top;
+    host_deal(sim, node);
     new_segment(sim, node);
     start_bridge(sim, node);
 }
@@ -107,6 +112,7 @@ void node_host_crash(struct sim *sim, int node, double down_s) {
         return;
     }
     sim_log(sim, "node %d: HOST CRASH for %g s", node, down_s);
+    sim->count[COUNT_HOST_CRASHES]++;
     stop_bridge(sim, node);
     n->host = false;
     for (int key = 0; key < sim->keys; key++) {
@@ -124,6 +130,7 @@ void node_bridge_crash(struct sim *sim, int node, double down_s) {
         return;
     }
     sim_log(sim, "node %d: BRIDGE CRASH for %g s", node, down_s);
+    sim->count[COUNT_BRIDGE_CRASHES]++;
     stop_bridge(sim, node);
     sim_at(sim, down_s,
            (struct sim_event){.type = EVENT_BRIDGE_UP, .node = node, .a = n->generation});
@@ -136,6 +143,7 @@ void node_bridge_leave(struct sim *sim, int node, double down_s) {
         return;
     }
     sim_log(sim, "node %d: LEAVE for %g s", node, down_s);
+    sim->count[COUNT_LEAVES]++;
     core_leave(n->core, sim_local(sim, node));
     shell_perform_all(sim, node);
     sim_at(sim, 1,
@@ -150,6 +158,7 @@ void node_pause(struct sim *sim, int node, double s) {
     sim_time until = sim->now + (sim_time)(s * 1e6);
 
     sim_log(sim, "node %d: PAUSE for %g s", node, s);
+    sim->count[COUNT_PAUSES]++;
     n->paused_until = until > n->paused_until ? until : n->paused_until;
 }
 
@@ -158,6 +167,7 @@ void node_freeze(struct sim *sim, int node, double s) {
     sim_time until = sim->now + (sim_time)(s * 1e6);
 
     sim_log(sim, "node %d: FREEZE for %g s", node, s);
+    sim->count[COUNT_FREEZES]++;
     n->frozen_until = until > n->frozen_until ? until : n->frozen_until;
 }
 
@@ -165,6 +175,7 @@ void node_load(struct sim *sim, int node) {
     struct sim_node *n = &sim->node[node];
 
     if (!n->exists) {
+        sim->count[COUNT_JOINERS]++;
         node_create(sim, node, -1);
     }
     if (n->loaded == 1) {
@@ -181,7 +192,7 @@ void node_load(struct sim *sim, int node) {
         return;
     }
     for (int key = 0; key < sim->keys; key++) {
-        core_counter_define(n->core, (uint32_t)key, host_key_hash(key), sim->config[0].limit[key],
+        core_counter_define(n->core, (uint32_t)key, sim->key_hash[key], sim->config[0].limit[key],
                             sim->config[1].limit[key]);
     }
     core_config_propose(n->core, sim_local(sim, node), &sim->config[1].membership);
@@ -191,12 +202,19 @@ void node_load(struct sim *sim, int node) {
 int node_leader(struct sim *sim) {
     int found[SIM_NODES], count = 0;
 
-    for (int i = 0; i < SIM_NODES; i++) {
+    for (int i = 0; i < sim->top; i++) {
         if (sim->node[i].bridge && core_leading(sim->node[i].core, sim_local(sim, i))) {
             found[count++] = i;
         }
     }
-    return count == 0 ? -1 : found[sim_random(sim, (uint64_t)count)];
+    return count == 0 ? -1 : found[sim_draw(&sim->random, (uint64_t)count)];
+}
+
+static void count_order(struct sim *sim, int to, const struct sim_message *message) {
+    uint32_t *newest = &sim->heard[to][message->from];
+
+    sim->count[COUNT_REORDERED] += message->number < *newest;
+    *newest = message->number > *newest ? message->number : *newest;
 }
 
 void node_handle(struct sim *sim, const struct sim_event *event) {
@@ -210,8 +228,9 @@ void node_handle(struct sim *sim, const struct sim_event *event) {
         shell_on_continue(sim, event);
         break;
     case EVENT_DELIVER:
+        count_order(sim, event->node, event->message);
         node_message(sim, event->node, event->message);
-        net_release(event->message);
+        net_release(sim, event->message);
         break;
     case EVENT_WORKERS:
         host_on_workers(sim, event);
@@ -235,14 +254,13 @@ void node_handle(struct sim *sim, const struct sim_event *event) {
         break;
     case EVENT_BRIDGE_END:
         if (shell_runs(sim, event->node, event->a)) {
-            node_bridge_crash(sim, event->node, (double)event->b / 1e6);
+            node_bridge_crash(sim, event->node, sim->settling ? .5 : (double)event->b / 1e6);
         }
         break;
     case EVENT_LOAD:
         node_load(sim, event->node);
         break;
-    case EVENT_HEAL:
-    case EVENT_STORY:
+    default:
         break;
     }
 }

@@ -5,8 +5,8 @@
 #include "sim.h"
 
 uint64_t host_key_hash(int key);
-int32_t host_home(const struct sim *sim, int node, int config, int key);
-int32_t host_reserve(const struct sim *sim, int node, int config, int key);
+/** Compute the node's homes and reserves, of both configurations. */
+void host_deal(struct sim *sim, int node);
 /** Workers take what they want and may, and ring when they are refused. */
 void host_fill_up(struct sim *sim, int node, int key);
 void host_on_close(struct sim *sim, const struct sim_event *event);

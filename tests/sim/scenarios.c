@@ -1,234 +1,271 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
+/* What may happen, drawn from the seed before the run begins. */
 #include <string.h>
 
 #include "sim.h"
 
-enum { DEMANDS, FAULT, SHUFFLE, ISOLATE, CUT_OFF, WAKE, KILL };
+/* A run that is being drawn. */
+struct draw {
+    struct sim *sim;
+    uint64_t random;
+    int n; /* nodes, before any is left out */
+    double seconds;
+};
 
-static const double chance_demand = .5;
-
-static double pick_rate(struct sim *sim, double mean) {
-    return sim_exponential(sim, mean);
+static bool chance(struct draw *draw, double p) {
+    return sim_draw_uniform(&draw->random, 0, 1) < p;
 }
 
-static int any_node(struct sim *sim) {
-    int at = 0;
-    do {
-        at = (int)sim_random(sim, SIM_NODES);
-    } while (!sim->node[at].exists);
-    return at;
+static double uniform(struct draw *draw, double from, double to) {
+    return sim_draw_uniform(&draw->random, from, to);
 }
 
-static bool chance(struct sim *sim, double p) {
-    return sim_uniform(sim, 0, 1) < p;
+#define PICK(draw, ...) SIM_PICK(&(draw)->random, __VA_ARGS__)
+
+static int any_node(struct draw *draw) {
+    return (int)sim_draw(&draw->random, (uint64_t)draw->n);
 }
 
 static int32_t limit_of(const struct sim *sim, int key) {
     return sim->config[sim->configs - 1].limit[key];
 }
 
-static void set_demand(struct sim *sim, int node, int key, int32_t demand) {
-    sim->node[node].demand[key] = demand;
-}
-
-static uint64_t members_mask(const struct sim *sim) {
-    uint64_t mask = 0;
-    for (int i = 0; i < SIM_NODES; i++) {
-        mask |= sim->node[i].exists ? (uint64_t)1 << i : 0;
-    }
-    return mask;
+static uint64_t mask_of(int n) {
+    return n >= 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
 }
 
 /* A random part of the nodes, not empty and not all. */
-static uint64_t random_part(struct sim *sim) {
-    uint64_t all = members_mask(sim), part = 0;
+static uint64_t random_part(struct draw *draw) {
+    uint64_t all = mask_of(draw->n), part = 0;
     do {
-        part = sim_random(sim, UINT64_MAX) & all;
+        part = sim_draw(&draw->random, UINT64_MAX) & all;
     } while (part == 0 || part == all);
     return part;
 }
 
-/* ---- chaos: everything that can happen to hosts, bridges, network and configuration ---- */
+static void start(struct draw *draw, uint64_t seed, const int32_t *limits, int keys,
+                  uint32_t percent, const struct core_timers *timers) {
+    struct sim *sim = draw->sim;
+    bool fewer = sim->drop_nodes > 0 && sim->drop_nodes < draw->n;
 
-static void chaos_demands(struct sim *sim) {
-    for (int i = 0; i < SIM_NODES; i++) {
-        if (!sim->node[i].exists || !chance(sim, chance_demand)) {
-            continue;
-        }
-        for (int key = 0; key < sim->keys; key++) {
-            int32_t l = limit_of(sim, key);
-            set_demand(sim, i, key,
-                       (int32_t)SIM_PICK(sim, 0, 0, 1, l / 4 > 1 ? l / 4 : 1, l, 2 * l));
-        }
-        node_workers(sim, i);
+    sim->drawn_nodes = draw->n;
+    sim->reboot_clock = chance(draw, .5);
+    if (draw->n > 2 && chance(draw, .15)) {
+        sim->witnesses = (uint64_t)1 << (draw->n - 1);
     }
-    sim_tell_story(sim, sim_uniform(sim, 1, 12), DEMANDS, 0);
+    sim_start(sim, seed, fewer ? sim->drop_nodes : draw->n, limits, keys, percent, timers);
+    sim->seconds = draw->seconds;
+    sim->count[COUNT_LARGE] += draw->n >= 16;
 }
 
-static void kill_leader(struct sim *sim) {
-    int leader = node_leader(sim);
-    double s = SIM_PICK(sim, 1, 4, 20, 60);
-
-    if (leader < 0) {
-        return;
-    }
-    switch (sim_random(sim, 3)) {
-    case 0:
-        node_host_crash(sim, leader, s);
-        break;
-    case 1:
-        node_bridge_crash(sim, leader, s);
-        break;
-    default:
-        node_pause(sim, leader, s);
-        break;
-    }
+static struct sim_step *fault(struct draw *draw, double at, enum sim_step_type type, int node,
+                              double s) {
+    struct sim_step *step = plan_step(draw->sim, at, type);
+    step->node = node;
+    step->s = s;
+    return step;
 }
 
-static void chaos_fault(struct sim *sim) {
-    int node = any_node(sim);
-    double x = sim_uniform(sim, 0, 1);
+static void cut(struct draw *draw, double at, uint64_t mask, bool out, bool in, double s) {
+    struct sim_step *step = fault(draw, at, STEP_CUT, 0, s);
+    step->mask = mask;
+    step->out = out;
+    step->in = in;
+}
 
-    if (x < .2) {
-        node_host_crash(sim, node, SIM_PICK(sim, .5, 3, 15, 60));
-    } else if (x < .32) {
-        node_bridge_crash(sim, node, SIM_PICK(sim, .1, 2, 10, 60));
-    } else if (x < .38) {
-        node_bridge_leave(sim, node, SIM_PICK(sim, .1, 2, 10, 60));
-    } else if (x < .5) {
-        node_pause(sim, node, SIM_PICK(sim, .5, 3, 8, 20, 40));
-    } else if (x < .58) {
-        node_freeze(sim, node, sim_uniform(sim, .1, 1));
-    } else if (x < .9) {
-        bool both = !chance(sim, .25);
-        net_cut(sim, random_part(sim), true, both, SIM_PICK(sim, 1, 5, 12, 30, 60));
-    } else {
-        kill_leader(sim);
+/* The weather is bad all the time, but second by second: each can be left out. */
+static void bad_weather(struct draw *draw, struct sim_network weather, double slow_action) {
+    draw->sim->weather = weather;
+    draw->sim->weather_slow = slow_action;
+    for (double at = 0; at < draw->seconds; at += 1) {
+        fault(draw, at, STEP_WEATHER, 0, 1);
     }
-    sim_tell_story(sim, pick_rate(sim, 7), FAULT, 0);
 }
 
 /* A second configuration: other limits, a member more, or a member less. */
-static void reload(struct sim *sim, int n, double from, double to) {
+static void reload(struct draw *draw, double from, double to) {
+    struct sim *sim = draw->sim;
     int32_t limits[SIM_KEYS];
-    uint64_t mask = members_mask(sim), all = mask;
-    double y = sim_uniform(sim, 0, 1);
+    int n = draw->n;
+    uint64_t mask = mask_of(n), all = mask;
+    double y = uniform(draw, 0, 1);
 
     memcpy(limits, sim->config[0].limit, sizeof limits);
-    if (y < .35) {
+    if (y < .35 || (n > 2 && y < .45)) {
         for (int key = 0; key < sim->keys; key++) {
-            double next = limits[key] * SIM_PICK(sim, .3, .5, 2, 3);
+            double next = limits[key] * PICK(draw, .3, .5, 1, 2, 3);
             limits[key] = next < 1 ? 1 : (int32_t)next;
         }
-    } else if (y < .7 || n <= 2) {
+    } else if ((y < .7 || n <= 2) && n < SIM_NODES && n < 64) {
         mask |= (uint64_t)1 << n;
     } else {
-        mask &= ~((uint64_t)1 << sim_random(sim, (uint64_t)n));
+        mask &= ~((uint64_t)1 << any_node(draw));
+        sim->count[COUNT_REMOVALS]++;
     }
-    sim_second_config(sim, mask, limits);
     all |= mask;
-    for (int i = 0; i < SIM_NODES; i++) {
+    if (sim->drop_nodes > 0 && sim->drop_nodes < n) {
+        mask &= mask_of(sim->drop_nodes) | ~mask_of(n);
+    }
+    sim->count[COUNT_RELOADS]++;
+    sim_second_config(sim, mask, limits);
+    for (int i = 0; i < SIM_NODES && i < 64; i++) {
         if ((all >> i & 1) != 0) {
-            sim_at(sim, sim_uniform(sim, from, to),
-                   (struct sim_event){.type = EVENT_LOAD, .node = i});
+            fault(draw, uniform(draw, from, to), STEP_LOAD, i, 0);
         }
     }
 }
 
-static void chaos_story(struct sim *sim, uint64_t what, uint64_t b) {
-    (void)b;
-    if (what == DEMANDS) {
-        chaos_demands(sim);
+/* ---- chaos: everything that can happen to hosts, bridges, network and configuration ---- */
+
+static void chaos_demands(struct draw *draw, double share) {
+    struct sim *sim = draw->sim;
+
+    for (double at = 0; at < draw->seconds; at += uniform(draw, 1, 12)) {
+        for (int i = 0; i <= draw->n; i++) {
+            if (!chance(draw, share)) {
+                continue;
+            }
+            struct sim_step *step = fault(draw, at, STEP_DEMAND, i, 0);
+            for (int key = 0; key < sim->keys; key++) {
+                int32_t l = limit_of(sim, key);
+                step->demand[key] = (int32_t)PICK(draw, 0, 0, 1, l / 4 > 1 ? l / 4 : 1, l, 2 * l);
+            }
+        }
+    }
+}
+
+static void kill_leader(struct draw *draw, double at) {
+    static const enum sim_step_type ways[] = {STEP_HOST_CRASH, STEP_BRIDGE_CRASH, STEP_PAUSE};
+    double s = PICK(draw, 1, 4, 20, 60);
+    fault(draw, at, ways[sim_draw(&draw->random, 3)], SIM_LEADER, s);
+}
+
+static void chaos_fault(struct draw *draw, double at) {
+    int node = any_node(draw);
+    double x = uniform(draw, 0, 1);
+
+    if (x < .2) {
+        fault(draw, at, STEP_HOST_CRASH, node, PICK(draw, .5, 3, 15, 60));
+    } else if (x < .32) {
+        fault(draw, at, STEP_BRIDGE_CRASH, node, PICK(draw, .1, 2, 10, 60));
+    } else if (x < .38) {
+        fault(draw, at, STEP_LEAVE, node, PICK(draw, .1, 2, 10, 60));
+    } else if (x < .5) {
+        fault(draw, at, STEP_PAUSE, node, PICK(draw, .5, 3, 8, 20, 40));
+    } else if (x < .58) {
+        fault(draw, at, STEP_FREEZE, node, uniform(draw, .1, 1));
+    } else if (x < .9) {
+        bool both = !chance(draw, .25);
+        cut(draw, at, random_part(draw), true, both, PICK(draw, 1, 5, 12, 30, 60));
     } else {
-        chaos_fault(sim);
+        kill_leader(draw, at);
+    }
+}
+
+static void faults(struct draw *draw, double from, double gap,
+                   void (*one)(struct draw *draw, double at)) {
+    for (double at = from; at < draw->seconds; at += sim_draw_exponential(&draw->random, gap)) {
+        one(draw, at);
     }
 }
 
 static void chaos_begin(struct sim *sim, uint64_t seed) {
-    struct sim chooser = {.random = seed * 7919 + 1};
-    int n = (int)SIM_PICK(&chooser, 2, 3, 4, 5, 5, 7);
-    int32_t limits[3] = {(int32_t)SIM_PICK(&chooser, 1, 2, 3),
-                         (int32_t)SIM_PICK(&chooser, n, n + 3, 2 * n + 1, 20),
-                         (int32_t)SIM_PICK(&chooser, 40, 100)};
-    uint32_t percent = n == 2 ? 100 : (uint32_t)SIM_PICK(&chooser, 25, 50, 50, 90);
+    struct draw draw = {.sim = sim, .random = seed * 7919 + 1};
+    int n = draw.n = (int)PICK(&draw, 2, 3, 4, 5, 5, 7);
+    int32_t limits[3] = {(int32_t)PICK(&draw, 1, 2, 3),
+                         (int32_t)PICK(&draw, n, n + 3, 2 * n + 1, 20),
+                         (int32_t)PICK(&draw, 40, 100)};
+    uint32_t percent = n == 2 ? 100 : (uint32_t)PICK(&draw, 25, 50, 50, 90);
     struct core_timers timers = core_timers_default();
 
     timers.drain = 5000;
-    sim_start(sim, seed, n, limits, 3, percent, &timers);
-    sim->reboot_clock = chance(sim, .5);
-    sim->network = (struct sim_network){.loss = SIM_PICK(sim, 0, .02, .1, .3),
-                                        .doubled = SIM_PICK(sim, 0, .05, .2),
-                                        .slow = SIM_PICK(sim, 0, .02, .1)};
-    sim->story = chaos_story;
-    chaos_demands(sim);
-    sim_tell_story(sim, sim_uniform(sim, 8, 20), FAULT, 0);
-    if (chance(sim, .4)) {
-        reload(sim, n, 25, 50);
+    draw.seconds = PICK(&draw, 30, 45, 60);
+    start(&draw, seed, limits, 3, percent, &timers);
+    if (chance(&draw, .4)) {
+        reload(&draw, 6, draw.seconds / 2);
     }
+    bad_weather(&draw,
+                (struct sim_network){.loss = PICK(&draw, 0, .02, .1, .3),
+                                     .doubled = PICK(&draw, 0, .05, .2),
+                                     .slow = PICK(&draw, 0, .02, .1)},
+                .05);
+    chaos_demands(&draw, .5);
+    faults(&draw, uniform(&draw, 3, 9), PICK(&draw, 2, 4), chaos_fault);
+}
+
+/* ---- crowd: the same with many nodes ---- */
+
+static void crowd_begin(struct sim *sim, uint64_t seed) {
+    struct draw draw = {.sim = sim, .random = seed * 15485863 + 11};
+    int n = draw.n = (int)PICK(&draw, 16, 16, 16, 16, 16, 16, 20, 20, 24, 24, 32, 64);
+    int32_t limits[2] = {(int32_t)PICK(&draw, 2, n / 2, n, 2 * n), (int32_t)PICK(&draw, 40, 5 * n)};
+    struct core_timers timers = core_timers_default();
+
+    timers.session = 4000;
+    timers.drain = 3000;
+    timers.grace = 800;
+    draw.seconds = n > 32 ? 12 : n > 20 ? 18 : 24;
+    start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 25, 50, 90), &timers);
+    if (n <= 24 && chance(&draw, .3)) {
+        reload(&draw, 5, 10);
+    }
+    bad_weather(&draw,
+                (struct sim_network){.loss = PICK(&draw, 0, .02, .1),
+                                     .doubled = PICK(&draw, 0, .05),
+                                     .slow = PICK(&draw, 0, .02)},
+                .02);
+    chaos_demands(&draw, .3);
+    faults(&draw, uniform(&draw, 3, 5), PICK(&draw, 1, 2), chaos_fault);
 }
 
 /* ---- nasty: no slack, everything wanted, messages seconds late and doubled ---- */
 
-static void nasty_demands(struct sim *sim) {
-    int mode = (int)sim_random(sim, 4), hero = any_node(sim);
+static void nasty_demands(struct draw *draw) {
+    struct sim *sim = draw->sim;
 
-    for (int i = 0; i < SIM_NODES; i++) {
-        if (!sim->node[i].exists) {
-            continue;
+    for (double at = 0; at < draw->seconds; at += PICK(draw, .7, 2, 4, 8)) {
+        int mode = (int)sim_draw(&draw->random, 4), hero = any_node(draw);
+        for (int i = 0; i <= draw->n; i++) {
+            struct sim_step *step = fault(draw, at, STEP_DEMAND, i, 0);
+            for (int key = 0; key < sim->keys; key++) {
+                int32_t l = limit_of(sim, key);
+                step->demand[key] = mode == 0   ? (i == hero ? 2 * l : 0)
+                                    : mode == 1 ? 2 * l
+                                    : mode == 2 ? 0
+                                                : (int32_t)PICK(draw, 0, 1, 2 * l);
+            }
         }
-        for (int key = 0; key < sim->keys; key++) {
-            int32_t l = limit_of(sim, key), demand = 0;
-            demand = mode == 0   ? (i == hero ? 2 * l : 0)
-                     : mode == 1 ? 2 * l
-                     : mode == 2 ? 0
-                                 : (int32_t)SIM_PICK(sim, 0, 1, 2 * l);
-            set_demand(sim, i, key, demand);
-        }
-        node_workers(sim, i);
     }
-    sim_tell_story(sim, SIM_PICK(sim, .7, 2, 4, 8), DEMANDS, 0);
 }
 
-static void nasty_fault(struct sim *sim) {
-    int leader = node_leader(sim);
-    int node = leader >= 0 && chance(sim, .5) ? leader : any_node(sim);
-    double x = sim_uniform(sim, 0, 1);
+static void nasty_fault(struct draw *draw, double at) {
+    int any = any_node(draw), node = chance(draw, .5) ? SIM_LEADER : any;
+    double x = uniform(draw, 0, 1);
 
     if (x < .25) {
-        node_host_crash(sim, node, SIM_PICK(sim, .05, .3, 2, 10));
+        fault(draw, at, STEP_HOST_CRASH, node, PICK(draw, .05, .3, 2, 10));
     } else if (x < .35) {
-        for (int i = 0; i < SIM_NODES; i++) {
-            if (sim->node[i].exists && chance(sim, .5)) {
-                node_host_crash(sim, i, .05);
+        for (int i = 0; i < draw->n; i++) {
+            if (chance(draw, .5)) {
+                fault(draw, at, STEP_HOST_CRASH, i, .05);
             }
         }
     } else if (x < .5) {
-        node_bridge_crash(sim, node, SIM_PICK(sim, .05, 2, 8));
+        fault(draw, at, STEP_BRIDGE_CRASH, node, PICK(draw, .05, 2, 8));
     } else if (x < .7) {
-        node_pause(sim, node, SIM_PICK(sim, 1.4, 3, 6, 12));
+        fault(draw, at, STEP_PAUSE, node, PICK(draw, 1.4, 3, 6, 12));
     } else {
-        uint64_t part = chance(sim, .6) ? (uint64_t)1 << node : random_part(sim);
-        double y = sim_uniform(sim, 0, 1);
-        net_cut(sim, part, y<.75, y> .2, SIM_PICK(sim, 1, 3, 5, 9, 16, 30));
-    }
-    sim_tell_story(sim, pick_rate(sim, 4), FAULT, 0);
-}
-
-static void nasty_story(struct sim *sim, uint64_t what, uint64_t b) {
-    (void)b;
-    if (what == DEMANDS) {
-        nasty_demands(sim);
-    } else {
-        nasty_fault(sim);
+        uint64_t part = chance(draw, .6) ? (uint64_t)1 << any : random_part(draw);
+        double y = uniform(draw, 0, 1);
+        bool out = y<.75, in = y> .2;
+        cut(draw, at, part, out, in, PICK(draw, 1, 3, 5, 9, 16, 30));
     }
 }
 
 static void nasty_begin(struct sim *sim, uint64_t seed) {
-    struct sim chooser = {.random = seed * 104729 + 7};
-    int n = (int)SIM_PICK(&chooser, 3, 3, 5);
-    int32_t limits[3] = {(int32_t)SIM_PICK(&chooser, 1, 2, n),
-                         (int32_t)SIM_PICK(&chooser, 2 * n, 20), 40};
+    struct draw draw = {.sim = sim, .random = seed * 104729 + 7};
+    int n = draw.n = (int)PICK(&draw, 3, 3, 5);
+    int32_t limits[3] = {(int32_t)PICK(&draw, 1, 2, n), (int32_t)PICK(&draw, 2 * n, 20), 40};
     struct core_timers timers = core_timers_default();
 
     timers.session = 4000;
@@ -237,144 +274,113 @@ static void nasty_begin(struct sim *sim, uint64_t seed) {
     timers.leader = 1500;
     timers.cool = 1500;
     timers.rotation = 2000;
-    sim_start(sim, seed, n, limits, 3, (uint32_t)SIM_PICK(&chooser, 50, 90), &timers);
-    sim->reboot_clock = chance(sim, .5);
-    sim->hold_s = SIM_PICK(sim, 1, 4);
-    sim->slow_action = SIM_PICK(sim, 0, .02, .2);
-    sim->network = (struct sim_network){.loss = SIM_PICK(sim, 0, .05, .2),
-                                        .doubled = SIM_PICK(sim, .1, .4),
-                                        .nasty = SIM_PICK(sim, .02, .1, .25)};
-    sim->story = nasty_story;
-    nasty_demands(sim);
-    sim_tell_story(sim, sim_uniform(sim, 6, 10), FAULT, 0);
-    if (seed % 3 == 0) {
-        reload(sim, n, 15, 35);
+    draw.seconds = PICK(&draw, 30, 50);
+    start(&draw, seed, limits, 3, (uint32_t)PICK(&draw, 50, 90), &timers);
+    sim->hold_s = PICK(&draw, 1, 4);
+    if (chance(&draw, .33)) {
+        reload(&draw, 5, draw.seconds / 2);
     }
+    double slow_action = PICK(&draw, 0, .02, .2);
+    bad_weather(&draw,
+                (struct sim_network){.loss = PICK(&draw, 0, .05, .2),
+                                     .doubled = PICK(&draw, .1, .4),
+                                     .nasty = PICK(&draw, .02, .1, .25)},
+                slow_action);
+    nasty_demands(&draw);
+    faults(&draw, uniform(&draw, 3, 8), PICK(&draw, 2, 4), nasty_fault);
 }
 
 /* ---- churn: cut-off idle nodes that wake up, a coordinator killed again and again ---- */
 
-struct churn {
-    double shortest_gap;
-    int way; /* of killing; 4: any */
-    double longest;
-};
+static void churn_demand(struct draw *draw, double at, int node, bool busy) {
+    struct sim_step *step = fault(draw, at, STEP_DEMAND, node, 0);
 
-static void churn_demand(struct sim *sim, int node, bool busy) {
-    for (int key = 0; key < sim->keys; key++) {
-        int32_t l = limit_of(sim, key);
-        set_demand(sim, node, key,
-                   (int32_t)(busy ? SIM_PICK(sim, 2 * l, 2 * l, l * .5) : SIM_PICK(sim, 0, 0, 1)));
-    }
-    node_workers(sim, node);
-}
-
-static void churn_kill(struct sim *sim, const struct churn *churn) {
-    int leader = node_leader(sim);
-    int way = churn->way < 4 ? churn->way : (int)sim_random(sim, 4);
-
-    if (leader < 0) {
-        return;
-    }
-    switch (way) {
-    case 0:
-        node_bridge_crash(sim, leader, .05);
-        break;
-    case 1:
-        node_pause(sim, leader, 2);
-        break;
-    case 2:
-        node_bridge_crash(sim, leader, SIM_PICK(sim, 1, 10));
-        break;
-    default:
-        node_host_crash(sim, leader, SIM_PICK(sim, .05, 5));
-        break;
+    for (int key = 0; key < draw->sim->keys; key++) {
+        int32_t l = limit_of(draw->sim, key);
+        step->demand[key] =
+            (int32_t)(busy ? PICK(draw, 2 * l, 2 * l, l * .5) : PICK(draw, 0, 0, 1));
     }
 }
 
-static void churn_isolate(struct sim *sim) {
-    int victim = any_node(sim);
+static void churn_kills(struct draw *draw) {
+    double gap = PICK(draw, 3, 4, 6, 10);
+    int always = (int)sim_draw(&draw->random, 6);
 
-    if (chance(sim, .7)) {
-        churn_demand(sim, victim, false);
-    }
-    sim_tell_story(sim, SIM_PICK(sim, .1, 6), CUT_OFF, (uint64_t)victim);
-    sim_tell_story(sim, sim_uniform(sim, 20, 70), ISOLATE, 0);
-}
-
-static void churn_story(struct sim *sim, uint64_t what, uint64_t b) {
-    const struct churn *churn = sim->story_state;
-    double y = sim_uniform(sim, 0, 1);
-
-    switch (what) {
-    case SHUFFLE:
-        for (int i = 0; i < SIM_NODES; i++) {
-            if (sim->node[i].exists && chance(sim, .3)) {
-                churn_demand(sim, i, chance(sim, .6));
-            }
+    for (double at = uniform(draw, 10, 40); at < draw->seconds;
+         at += uniform(draw, .6, 1.4) * gap) {
+        int way = always < 4 ? always : (int)sim_draw(&draw->random, 4);
+        double s = way == 2 ? PICK(draw, 1, 10) : PICK(draw, .05, 5);
+        if (way == 1) {
+            fault(draw, at, STEP_PAUSE, SIM_LEADER, 2);
+        } else if (way == 3) {
+            fault(draw, at, STEP_HOST_CRASH, SIM_LEADER, s);
+        } else {
+            fault(draw, at, STEP_BRIDGE_CRASH, SIM_LEADER, way == 0 ? .05 : s);
         }
-        sim_tell_story(sim, sim_uniform(sim, 3, 15), SHUFFLE, 0);
-        break;
-    case ISOLATE:
-        churn_isolate(sim);
-        break;
-    case CUT_OFF:
-        net_cut(sim, (uint64_t)1 << b, y <= .85, y >= .15, SIM_PICK(sim, 8, 20, 40, 70));
-        sim_tell_story(sim, sim_uniform(sim, .5, churn->longest), WAKE, b);
-        break;
-    case WAKE:
-        churn_demand(sim, (int)b, true);
-        break;
-    default:
-        churn_kill(sim, churn);
-        sim_tell_story(sim, sim_uniform(sim, .6, 1.4) * churn->shortest_gap, KILL, 0);
-        break;
     }
+}
+
+static void churn_isolate(struct draw *draw, double at, double longest) {
+    int victim = any_node(draw);
+    double y = uniform(draw, 0, 1);
+    bool out = y <= .85, in = y >= .15;
+
+    if (chance(draw, .7)) {
+        churn_demand(draw, at, victim, false);
+    }
+    at += PICK(draw, .1, 6);
+    cut(draw, at, (uint64_t)1 << victim, out, in, PICK(draw, 8, 20, 40, 70));
+    churn_demand(draw, at + uniform(draw, .5, chance(draw, .5) ? 5 : longest), victim, true);
 }
 
 static void churn_begin(struct sim *sim, uint64_t seed) {
-    struct sim chooser = {.random = seed * 65537 + 3};
-    int n = (int)SIM_PICK(&chooser, 3, 4, 5, 5, 7);
-    int32_t limits[2] = {(int32_t)SIM_PICK(&chooser, n, 2 * n, 20),
-                         (int32_t)SIM_PICK(&chooser, 20, 60)};
+    struct draw draw = {.sim = sim, .random = seed * 65537 + 3};
+    int n = draw.n = (int)PICK(&draw, 3, 4, 5, 5, 7);
+    int32_t limits[2] = {(int32_t)PICK(&draw, n, 2 * n, 20), (int32_t)PICK(&draw, 20, 60)};
     struct core_timers timers = core_timers_default();
-    struct churn *churn = calloc(1, sizeof *churn);
 
-    if (churn == NULL) {
-        abort();
-    }
     timers.session = 5000;
     timers.drain = 4000;
     timers.grace = 1000;
     timers.leader = 1200;
     timers.rotation = 4000;
-    timers.cool = (uint32_t)SIM_PICK(&chooser, 2000, 8000);
-    sim_start(sim, seed, n, limits, 2, (uint32_t)SIM_PICK(&chooser, 50, 90), &timers);
-    sim->reboot_clock = chance(sim, .5);
-    sim->hold_s = SIM_PICK(sim, 1, 10);
-    sim->tail = SIM_PICK(sim, 0, .04, .2);
-    sim->network = (struct sim_network){.loss = SIM_PICK(sim, 0, .05),
-                                        .doubled = SIM_PICK(sim, 0, .2),
-                                        .nasty = SIM_PICK(sim, 0, .02, .1)};
-    churn->shortest_gap = SIM_PICK(sim, 3, 4, 6, 10);
-    churn->way = (int)sim_random(sim, 6);
-    churn->longest = 2 * (5 + 4 + 1) + 6;
-    sim->story = churn_story;
-    sim->story_state = churn;
+    timers.cool = (uint32_t)PICK(&draw, 2000, 8000);
+    draw.seconds = PICK(&draw, 50, 80);
+    start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 50, 90), &timers);
+    sim->hold_s = PICK(&draw, 1, 10);
+    sim->tail = PICK(&draw, 0, .04, .2);
+    double slow_action = PICK(&draw, 0, .05);
+    bad_weather(&draw,
+                (struct sim_network){.loss = PICK(&draw, 0, .05),
+                                     .doubled = PICK(&draw, 0, .2),
+                                     .nasty = PICK(&draw, 0, .02, .1)},
+                slow_action);
     for (int i = 0; i < n; i++) {
-        churn_demand(sim, i, chance(sim, .6));
+        churn_demand(&draw, 0, i, chance(&draw, .6));
     }
-    sim_tell_story(sim, 15, SHUFFLE, 0);
-    sim_tell_story(sim, sim_uniform(sim, 15, 25), ISOLATE, 0);
-    sim_tell_story(sim, sim_uniform(sim, 25, 45), KILL, 0);
+    for (double at = 8; at < draw.seconds; at += uniform(&draw, 3, 15)) {
+        for (int i = 0; i < n; i++) {
+            if (chance(&draw, .3)) {
+                churn_demand(&draw, at, i, chance(&draw, .6));
+            }
+        }
+    }
+    for (double at = uniform(&draw, 7, 14); at < draw.seconds; at += uniform(&draw, 10, 40)) {
+        churn_isolate(&draw, at, 2 * (5 + 4 + 1) + 6);
+    }
+    churn_kills(&draw);
 }
 
 const struct sim_scenario sim_scenarios[] = {
-    {"chaos", 150, true, chaos_begin},
-    {"nasty", 90, true, nasty_begin},
-    {"churn", 150, true, churn_begin},
+    {"chaos", 0, true, chaos_begin}, {"nasty", 0, true, nasty_begin},
+    {"churn", 0, true, churn_begin}, {"crowd", 0, true, crowd_begin},
     {NULL, 0, false, NULL},
 };
+
+/* One in 64 is a crowd; the rest take turns. */
+const struct sim_scenario *sim_scenario_of(uint64_t seed) {
+    return seed % 64 == 63 ? &sim_scenarios[3] : &sim_scenarios[seed % 3];
+}
 
 const struct sim_scenario *sim_scenario(const char *name) {
     for (const struct sim_scenario *s = sim_scenarios; s->name != NULL; s++) {

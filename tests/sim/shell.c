@@ -4,13 +4,17 @@
 
 #include "node.h"
 
+/* One tick is on its way at most. One that comes before it is due does nothing but go on. */
 static void schedule_tick(struct sim *sim, int node) {
     struct sim_node *n = &sim->node[node];
     uint64_t due = core_next_tick(n->core), now = sim_local(sim, node);
-    double wait = due > now ? (double)(due - now) / 1e3 / n->rate : 0;
 
+    if (n->tick_due <= due) {
+        return;
+    }
+    n->tick_due = due;
     n->tick_order++;
-    sim_at(sim, wait + 1e-6,
+    sim_at(sim, (due > now ? (double)(due - now) / 1e3 / n->rate : 0) + 1e-6,
            (struct sim_event){
                .type = EVENT_TICK, .node = node, .a = n->generation, .b = n->tick_order});
 }
@@ -20,8 +24,8 @@ static void set_share(struct sim *sim, int node, const struct core_action *actio
     struct sim_segment_counter *counter = &n->counter[action->share.key];
     int key = (int)action->share.key;
 
-    sim_log(sim, "node %d: counter %d share %d (grant %llu)", node, key, action->share.share,
-            (unsigned long long)action->share.grant);
+    sim_log_key(sim, key, "node %d: counter %d share %d (grant %llu)", node, key,
+                action->share.share, (unsigned long long)action->share.grant);
     *counter = (struct sim_segment_counter){true, action->share.share, action->share.grant};
     host_fill_up(sim, node, key);
     core_share_applied(n->core, sim_local(sim, node), action->share.key, action->share.grant,
@@ -60,7 +64,7 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
         read_counter(sim, node, (int)action->share.key);
         break;
     case CORE_SCAN:
-        sim_at(sim, sim_uniform(sim, .001, .02),
+        sim_at(sim, sim_draw_uniform(&n->random, .001, .02),
                (struct sim_event){.type = EVENT_SCAN, .node = node, .a = n->generation});
         break;
     case CORE_PROMISE:
@@ -102,11 +106,13 @@ void shell_perform_all(struct sim *sim, int node) {
         return;
     }
     while ((action = core_next_action(n->core)) != NULL) {
-        if (sim->slow_action > 0 && sim_uniform(sim, 0, 1) < sim->slow_action) {
+        if (sim->slow_action > 0 && sim_draw_uniform(&n->random, 0, 1) < sim->slow_action) {
             n->busy = true;
             n->action = *action;
-            double wait =
-                sim_random(sim, 20) == 0 ? sim_uniform(sim, 0.1, 8) : sim_uniform(sim, .0005, .05);
+            sim->count[COUNT_STOPS]++;
+            double wait = sim_draw(&n->random, 20) == 0 ? sim_draw_uniform(&n->random, 0.1, 8)
+                                                        : sim_draw_uniform(&n->random, .0005, .05);
+            sim_log(sim, "  node %d: the bridge stands still for %.3f s", node, wait);
             sim_at(sim, wait,
                    (struct sim_event){.type = EVENT_CONTINUE, .node = node, .a = n->generation});
             return;
@@ -139,7 +145,7 @@ static void feed_counters(struct sim *sim, int node) {
     if (n->loaded != n->config && !n->fits_told) {
         bool fits = true;
         for (int key = 0; key < sim->keys; key++) {
-            fits = fits && n->in_use[key] <= host_home(sim, node, n->loaded, key);
+            fits = fits && n->in_use[key] <= n->home[n->loaded + 1][key];
         }
         if (fits) {
             n->fits_told = true;
@@ -171,9 +177,17 @@ static bool postponed(struct sim *sim, const struct sim_event *event) {
 
 void shell_on_tick(struct sim *sim, const struct sim_event *event) {
     struct sim_node *n = &sim->node[event->node];
+    bool rung = event->b == UINT64_MAX;
 
-    if (!shell_runs(sim, event->node, event->a) || n->busy ||
-        (event->b != UINT64_MAX && event->b != n->tick_order) || postponed(sim, event)) {
+    if (!shell_runs(sim, event->node, event->a) || (!rung && event->b != n->tick_order)) {
+        return;
+    }
+    n->tick_due = rung ? n->tick_due : CORE_NEVER;
+    if (n->busy || postponed(sim, event)) {
+        return; /* when it goes on it sees to the next */
+    }
+    if (!rung && core_next_tick(n->core) > sim_local(sim, event->node)) {
+        schedule_tick(sim, event->node);
         return;
     }
     feed_counters(sim, event->node);
@@ -199,7 +213,7 @@ void shell_on_continue(struct sim *sim, const struct sim_event *event) {
         n->inboxed--;
         i--;
         node_message(sim, event->node, message);
-        net_release(message);
+        net_release(sim, message);
     }
 }
 
@@ -216,7 +230,7 @@ void shell_on_scan(struct sim *sim, const struct sim_event *event) {
     uint64_t now = sim_local(sim, event->node);
     core_scan_begin(n->core, now);
     for (int key = 0; key < sim->keys; key++) {
-        if (n->in_use[key] > host_reserve(sim, event->node, n->config, key)) {
+        if (n->in_use[key] > n->reserve[n->config + 1][key]) {
             int32_t wants = n->demand[key] > n->in_use[key] ? n->demand[key] : n->in_use[key];
             core_counter_update(n->core, now, (uint32_t)key, n->in_use[key], wants);
         }
@@ -254,7 +268,7 @@ void node_message(struct sim *sim, int node, struct sim_message *message) {
     sim_time until = shell_stopped_until(n);
     if (n->busy || sim->now < until) {
         if (n->inboxed == SIM_INBOX) {
-            net_release(n->inbox[0]);
+            net_release(sim, n->inbox[0]);
             memmove(n->inbox, n->inbox + 1, (SIM_INBOX - 1) * sizeof(void *));
             n->inboxed--;
         }

@@ -9,11 +9,14 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "../../bridge/core/core.h"
 
+#ifndef SIM_NODES
+#define SIM_NODES 64
+#endif
 enum {
-    SIM_NODES = 64,
     SIM_KEYS = 8,
     SIM_INBOX = 128,
 };
@@ -22,6 +25,7 @@ enum {
 typedef uint64_t sim_time;
 #define SIM_MS ((sim_time)1000)
 #define SIM_S ((sim_time)1000000)
+#define SIM_LEADER (-1) /**< in a step: whoever leads then */
 
 enum sim_event_type {
     EVENT_TICK,     /* core_tick() of a bridge */
@@ -34,13 +38,18 @@ enum sim_event_type {
     EVENT_BRIDGE_UP,
     EVENT_BRIDGE_END, /* after a leave */
     EVENT_HEAL,
-    EVENT_LOAD,  /* a node loads the newer configuration */
-    EVENT_STORY, /* the scenario's own */
+    EVENT_LOAD, /* a node loads the newer configuration */
+    EVENT_STEP, /* the next of the plan */
+    EVENT_CALM, /* the end of bad weather */
 };
 
 struct sim_message {
+    struct sim_message *next; /* in the pool, when free */
     enum core_action_type type;
     unsigned references;
+    bool pooled;
+    int from;
+    uint32_t number; /* of this sender's */
     union {
         struct core_heartbeat heartbeat;
         struct core_deal deal;
@@ -50,12 +59,50 @@ struct sim_message {
 };
 
 struct sim_event {
-    sim_time at;
-    uint64_t order;
     enum sim_event_type type;
     int node;
     uint64_t a, b;
     struct sim_message *message;
+};
+
+/** An event's place in the heap. Of those at one time the first scheduled comes first. */
+struct sim_due {
+    sim_time at;
+    uint32_t order, place;
+};
+
+/** What the network does to a message. Chances 0 to 1. */
+struct sim_network {
+    double loss, doubled, slow, nasty;
+};
+
+enum sim_step_type {
+    STEP_DEMAND,
+    STEP_HOST_CRASH,
+    STEP_BRIDGE_CRASH,
+    STEP_LEAVE,
+    STEP_PAUSE,
+    STEP_FREEZE,
+    STEP_CUT,
+    STEP_LOAD,
+    STEP_WEATHER, /* the scenario's bad weather, for a while */
+    STEP_STORY,   /* what a directed scenario does by itself */
+};
+
+/**
+ * One thing that happens to the world. A run's plan is drawn from its seed before the run begins,
+ * so that any of its steps can be left out without a change to the others.
+ */
+struct sim_step {
+    unsigned id; /* 1 up, in the order of time */
+    sim_time at;
+    enum sim_step_type type;
+    int node; /* or SIM_LEADER */
+    double s; /* for how long */
+    uint64_t mask;
+    bool out, in;             /* of a cut */
+    int32_t demand[SIM_KEYS]; /* -1: as it was */
+    uint64_t a, b;            /* of a story */
 };
 
 /** One configuration. */
@@ -64,6 +111,38 @@ struct sim_config {
     struct deal_members deal;
     int32_t limit[SIM_KEYS];
 };
+
+/** What happened, so that it can be seen that everything did. */
+enum sim_count {
+    COUNT_TAKES,
+    COUNT_REFUSED, /* takes, at their first attempt */
+    COUNT_FORCED,  /* connections ended because they were over the share for too long */
+    COUNT_HOST_CRASHES,
+    COUNT_BRIDGE_CRASHES,
+    COUNT_LEADER_KILLS, /* of both, and pauses of a coordinator */
+    COUNT_LEAVES,
+    COUNT_PAUSES,
+    COUNT_FREEZES,
+    COUNT_CUTS,
+    COUNT_ONE_WAY,
+    COUNT_STOPS, /* of a bridge between two actions */
+    COUNT_MESSAGES,
+    COUNT_CUT_OFF, /* messages, by a cut */
+    COUNT_LOST,
+    COUNT_DOUBLED,
+    COUNT_LATE,      /* by 50 ms and more */
+    COUNT_REORDERED, /* arrived after a later one of the same sender */
+    COUNT_ELECTIONS,
+    COUNT_ADMISSIONS,
+    COUNT_GRANTS,
+    COUNT_COMMITS,
+    COUNT_RELOADS,
+    COUNT_JOINERS,
+    COUNT_REMOVALS,
+    COUNT_LARGE, /* runs with 16 nodes and more */
+    SIM_COUNTS
+};
+extern const char *const sim_count_names[SIM_COUNTS];
 
 struct sim_segment_counter {
     bool record;
@@ -74,8 +153,11 @@ struct sim_segment_counter {
 struct sim_node {
     bool exists, host, bridge;
     uint64_t hash;
+    uint64_t random; /* its own stream: a step left out elsewhere does not change it */
     double rate;
     double offset_us;      /* local time = offset + rate * now */
+    sim_time local_at;     /* when the next was computed */
+    uint64_t local;        /* ms */
     sim_time paused_until; /* the bridge does nothing */
     sim_time frozen_until; /* nothing on the host does */
     /* the segment: lost with the host */
@@ -85,60 +167,82 @@ struct sim_node {
     struct sim_segment_counter counter[SIM_KEYS];
     int32_t in_use[SIM_KEYS];
     uint64_t over_since[SIM_KEYS]; /* local ms; 0: not over */
-    uint64_t *connection[SIM_KEYS];
-    uint32_t connections[SIM_KEYS], room[SIM_KEYS];
+    uint32_t connections[SIM_KEYS];
     int config, loaded; /* on the disk: index of the committed (-1: none) and the newest one */
     bool promised;      /* the loaded one, on the disk */
+    int32_t home[3][SIM_KEYS], reserve[3][SIM_KEYS]; /* [configuration + 1]; see host_deal() */
+    int32_t dealt_for;                               /* the file_limit they are of, plus 1 */
     bool fits_told;
     /* the bridge */
     struct core *core;
     uint64_t generation; /* of events for it */
     uint64_t tick_order; /* the tick event that counts */
+    uint64_t tick_due;   /* local time of the one on its way; CORE_NEVER: there is none */
     bool busy;           /* stopped between two actions */
     bool has_action;
     struct core_action action;
     struct sim_message *inbox[SIM_INBOX];
     int inboxed;
     sim_time rung;
+    uint32_t sent;
     int32_t demand[SIM_KEYS];
     int32_t file_limit; /* what its own file says of every counter; 0: as configured */
     uint64_t takes;
 };
 
-/** What the network does. Chances 0 to 1. */
-struct sim_network {
-    double loss, doubled, slow, nasty;
-};
-
 struct sim;
 typedef void (*sim_story)(struct sim *sim, uint64_t a, uint64_t b);
 
+struct sim_connections {
+    uint64_t *id;
+    uint32_t room;
+};
+
 struct sim {
     uint64_t random;
+    uint64_t noise;     /* what chance does beside the plan; set before sim_start() */
+    uint64_t planner;   /* chance of the plan */
     uint64_t witnesses; /* a mask, to be set before sim_start() */
     sim_time now;
-    uint64_t orders;
-    struct sim_event *heap;
-    size_t heap_count, heap_room;
+    uint32_t orders;
+    size_t heap_count;
+    uint32_t places, places_free;
 
     int nodes, keys, configs, committed; /* committed: newest anywhere, an index */
+    int top;                             /* nodes from here on do not exist */
     struct sim_config config[2];
+    bool changes[SIM_KEYS]; /* between both */
+    uint64_t key_hash[SIM_KEYS];
     struct sim_node node[SIM_NODES];
     uint8_t cut[SIM_NODES][SIM_NODES];
-    struct sim_network network;
+    uint32_t heard[SIM_NODES][SIM_NODES]; /* [to][from]: the newest message's number */
+    struct sim_network network, weather;  /* now; and when it is bad */
+    double slow_action, weather_slow;
+    sim_time weather_until;
     struct core_timers timers;
-    double hold_s, tail, slow_action;
+    double hold_s, tail;
     bool reboot_clock;  /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
     bool no_drain;      /* hosts do not end what is over their share (a mutant) */
     bool no_pending;    /* nor keep to a pending configuration (a mutant) */
     bool commit_raises; /* without a session, the home of a committed configuration (a mutant) */
     bool trace;
+    FILE *out;       /* of the trace; NULL: it is only counted */
+    unsigned *lines; /* of it, so far; NULL: nobody counts */
+    int trace_key;   /* 0: of every counter; else of counter trace_key - 1 alone */
     bool settling;
     sim_story story;
     /* A scenario may look at every message: <0 loses it, more delays it by so many seconds. It may
      * schedule copies of its own with net_again(). */
     double (*intercept)(struct sim *sim, int from, int to, struct sim_message *message);
-    void *story_state;
+    void *story_state;        /* freed by sim_clear() */
+    struct sim_message *held; /* a message that a story keeps back */
+    /* the plan */
+    double seconds;
+    unsigned steps, next_step;
+    unsigned telling;            /* the step that is happening; 0: none */
+    unsigned calm;               /* kinds of weather that are left out: CALM_ bits */
+    int drawn_nodes, drop_nodes; /* of those drawn, the ones left out begin there; 0: none are */
+    const uint8_t *only;         /* [steps + 1]: by id, the steps that happen; NULL: all */
 
     int64_t total[SIM_KEYS];
     int64_t peak[SIM_KEYS]; /* since it was last reset */
@@ -148,29 +252,61 @@ struct sim {
     int over_key;
     int64_t over_by;
     char stuck[160];
-    uint64_t takes, forced, messages, connection_ids;
+    uint64_t connection_ids;
+    uint64_t count[SIM_COUNTS];
     struct core_stats stats; /* of all cores that ended */
+
+    /* ---- kept from run to run: see sim_clear() ---- */
+    struct sim_due *heap;
+    struct sim_event *place;
+    uint32_t *free_place;
+    size_t heap_room;
+    struct sim_step *step;
+    unsigned step_room;
+    struct sim_message *free_message;
+    struct sim_connections connection[SIM_NODES][SIM_KEYS];
 };
 
 /* ---- chance ---- */
+/** Every bit of the result depends on all of z. */
+uint64_t sim_mix(uint64_t z);
+/** 0 to below - 1, from a stream of its own. */
+uint64_t sim_draw(uint64_t *state, uint64_t below);
+double sim_draw_uniform(uint64_t *state, double from, double to);
+double sim_draw_exponential(uint64_t *state, double mean);
+/** The same, of the world. */
 uint64_t sim_random(struct sim *sim, uint64_t below);
 double sim_uniform(struct sim *sim, double from, double to);
-double sim_exponential(struct sim *sim, double mean);
-#define SIM_PICK(sim, ...)                                                                         \
+/** One of these numbers. */
+#define SIM_PICK(state, ...)                                                                       \
     (((const double[]){                                                                            \
-        __VA_ARGS__})[sim_random(sim, sizeof((const double[]){__VA_ARGS__}) / sizeof(double))])
+        __VA_ARGS__})[sim_draw(state, sizeof((const double[]){__VA_ARGS__}) / sizeof(double))])
 
 /* ---- events ---- */
 void sim_at(struct sim *sim, double seconds, struct sim_event event);
-void sim_tell_story(struct sim *sim, double seconds, uint64_t a, uint64_t b);
+/** The next one, if it comes until then; the clock goes on to it. */
 bool sim_next_event(struct sim *sim, sim_time until, struct sim_event *out);
 void sim_run(struct sim *sim, double until_s);
 void sim_log(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Of one counter: not told when the trace is of another. */
+void sim_log_key(const struct sim *sim, int key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- the plan ---- */
+/** A step at so many seconds, to be filled in. Valid until the next call. */
+struct sim_step *plan_step(struct sim *sim, double at_s, enum sim_step_type type);
+/** All steps are there: number them, and have the first come. */
+void plan_begin(struct sim *sim);
+void plan_next(struct sim *sim);
+void plan_calm(struct sim *sim);
 
 /* ---- world ---- */
 /** A world with one configuration of n members; members 0 to n - 1 exist. */
 void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int keys,
                uint32_t reserve_percent, const struct core_timers *timers);
+/** End everything, and make ready for another sim_start(): all is 0 but the memory that is kept. */
+void sim_clear(struct sim *sim);
+/** The same, and free what is kept. */
 void sim_end(struct sim *sim);
 /** A second configuration. mask: its members. Nodes load it by EVENT_LOAD. */
 void sim_second_config(struct sim *sim, uint64_t mask, const int32_t *limits);
@@ -180,10 +316,10 @@ bool sim_is_member(const struct sim_config *config, uint64_t hash);
 void sim_settle(struct sim *sim);
 
 /* ---- nodes ---- */
-uint64_t sim_local(const struct sim *sim, int node);
+uint64_t sim_local(struct sim *sim, int node);
 void node_create(struct sim *sim, int node, int config);
 void node_workers(struct sim *sim, int node); /* take what demand and cap allow */
-int32_t node_cap(const struct sim *sim, int node, int key);
+int32_t node_cap(struct sim *sim, int node, int key);
 void node_handle(struct sim *sim, const struct sim_event *event);
 void node_message(struct sim *sim, int node, struct sim_message *message);
 void node_host_crash(struct sim *sim, int node, double down_s);
@@ -197,7 +333,7 @@ int node_leader(struct sim *sim);
 
 /* ---- network ---- */
 void net_publish(struct sim *sim, int from, const struct core_action *action);
-void net_release(struct sim_message *message);
+void net_release(struct sim *sim, struct sim_message *message);
 /** Cut what leaves `mask` (out) and what comes in (in), for a time. */
 void net_cut(struct sim *sim, uint64_t mask, bool out, bool in, double s);
 void net_heal(struct sim *sim, uint64_t mask, bool out, bool in);
@@ -208,17 +344,73 @@ void net_again(struct sim *sim, int to, struct sim_message *message, double s);
 /* ---- scenarios ---- */
 struct sim_scenario {
     const char *name;
-    double seconds;
-    bool settles; /* and is over when everything was healed and is used again */
+    double seconds; /* unless begin() sets sim->seconds */
+    bool settles;   /* and is over when everything was healed and is used again */
     void (*begin)(struct sim *sim, uint64_t seed);
 };
+/** @return NULL: there is none of that name. */
 const struct sim_scenario *sim_scenario(const char *name);
+/** The one that a seed of the mix runs. */
+const struct sim_scenario *sim_scenario_of(uint64_t seed);
 extern const struct sim_scenario sim_scenarios[];
 /** Short stories that each put one rule to the test; ends with a NULL name. */
 extern const struct sim_scenario sim_directed[];
 /** All connections of a counter end by themselves. */
 void node_close_all(struct sim *sim, int node, int key);
-/** Run each mutant until it goes over. @return EXIT_SUCCESS when all did. */
-int mutants_run(void);
+
+/* ---- runs ---- */
+/** Kinds of bad weather that can be left out of a run. */
+enum { CALM_LOSS = 1, CALM_DOUBLED = 2, CALM_LATE = 4, CALM_STOPS = 8 };
+
+/** One run, and what is left out of it. */
+struct sim_request {
+    const struct sim_scenario *scenario;
+    uint64_t seed;
+    uint64_t noise;      /* another chance for all that is not in the plan */
+    const uint8_t *only; /* as in struct sim */
+    int nodes;           /* at most; 0: as drawn */
+    unsigned calm;       /* CALM_ bits */
+    double until_s;      /* 0: to the end */
+    int mutant;          /* 0: none */
+    bool trace;
+    int trace_key; /* as in struct sim */
+    FILE *out;     /* of the trace; NULL: it is only counted */
+};
+enum sim_verdict { SIM_GOOD, SIM_OVER, SIM_STUCK };
+/** Run it in a world that was cleared or is all 0. What happened can be read until sim_clear(). */
+enum sim_verdict run_one(struct sim *sim, const struct sim_request *request);
+/** Say what was wrong, in a line. */
+void run_print_verdict(const struct sim *sim, const struct sim_request *request, FILE *out);
+/** The options of cluster-sim that give this run again. steps: in its plan. */
+void run_print_command(const struct sim_request *request, unsigned steps, FILE *out);
+/** "1,4-7" to a table of ids. @return NULL: it is no such list. To be freed. */
+uint8_t *run_parse_ids(const char *text);
+
+/** A failing run as a short story. */
+struct sim_shrunk {
+    struct sim_request request;
+    uint8_t *only;                /* request.only; to be freed */
+    unsigned steps, left;         /* of the plan, and those that the story needs */
+    uint64_t runs;                /* tried */
+    unsigned lines, lines_before; /* of the trace */
+};
+/** Leave out of a failing run all that it fails without. failing->only must be NULL. */
+void shrink(struct sim *sim, const struct sim_request *failing, struct sim_shrunk *out);
+/** Shrink it and print the story. */
+void shrink_and_tell(struct sim *sim, const struct sim_request *failing);
+
+/** Many runs by several processes. */
+struct sim_campaign {
+    const struct sim_scenario *scenario; /* NULL: the mix */
+    uint64_t first, seeds;
+    int jobs;
+    int mutant;
+    bool keep_going, directed;
+};
+/** @return EXIT_SUCCESS: every run was good. */
+int campaign_run(const struct sim_campaign *campaign);
+
+/** Run each mutant until it goes over. stories: and tell how. @return EXIT_SUCCESS when all did. */
+int mutants_run(bool stories);
 
 #endif

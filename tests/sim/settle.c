@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* After the faults: a cluster that is whole again must come back to full use. */
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+static void heal_all(struct sim *sim) {
+    sim->settling = true;
+    memset(sim->cut, 0, sizeof sim->cut);
+    sim->network = (struct sim_network){0};
+    sim->slow_action = 0;
+    sim_log(sim, "EVERYTHING HEALED");
+    for (int i = 0; i < sim->top; i++) {
+        struct sim_node *node = &sim->node[i];
+        if (!node->exists) {
+            continue;
+        }
+        node->paused_until = node->frozen_until = sim->now;
+        memset(node->demand, 0, sizeof node->demand);
+        if (!node->host) {
+            sim_at(sim, 0.01, (struct sim_event){.type = EVENT_HOST_UP, .node = i});
+        } else if (!node->bridge) {
+            sim_at(sim, 0.01,
+                   (struct sim_event){.type = EVENT_BRIDGE_UP, .node = i, .a = node->generation});
+        } else { /* what stood still goes on */
+            sim_at(sim, 0.01,
+                   (struct sim_event){.type = EVENT_CONTINUE, .node = i, .a = node->generation});
+            sim_at(sim, 0.02,
+                   (struct sim_event){
+                       .type = EVENT_TICK, .node = i, .a = node->generation, .b = UINT64_MAX});
+        }
+        if (sim->configs == 2 && node->loaded == 0) {
+            sim_at(sim, 0.5, (struct sim_event){.type = EVENT_LOAD, .node = i});
+        }
+    }
+}
+
+static void hungry_all(struct sim *sim) {
+    sim_log(sim, "EVERYBODY HUNGRY");
+    for (int i = 0; i < sim->top; i++) {
+        for (int key = 0; sim->node[i].exists && key < sim->keys; key++) {
+            sim->node[i].demand[key] = 2 * sim->config[sim->committed].limit[key];
+        }
+    }
+}
+
+static bool committed_everywhere(const struct sim *sim) {
+    for (int i = 0; i < sim->top; i++) {
+        if (sim->node[i].exists && sim->node[i].config != sim->configs - 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All have sessions, and since the peaks were last reset every limit was used to the full. */
+static bool full(struct sim *sim) {
+    const struct sim_config *config = &sim->config[sim->committed];
+
+    sim->stuck[0] = '\0';
+    if (sim->committed != sim->configs - 1) {
+        snprintf(sim->stuck, sizeof sim->stuck, "the pending configuration was never committed");
+    }
+    for (int i = 0; i < sim->top; i++) {
+        const struct sim_node *node = &sim->node[i];
+        if (node->exists && sim_is_member(config, node->hash) &&
+            node->memory.session_end <= sim_local(sim, i)) {
+            snprintf(sim->stuck, sizeof sim->stuck, "node %d has no session", i);
+        }
+    }
+    for (int key = 0; key < sim->keys; key++) {
+        if (sim->peak[key] < config->limit[key]) {
+            snprintf(sim->stuck, sizeof sim->stuck, "counter %d: %lld of %d used, all hungry", key,
+                     (long long)sim->peak[key], config->limit[key]);
+        }
+    }
+    return sim->stuck[0] == '\0';
+}
+
+static bool full_within(struct sim *sim, double until_s) {
+    memcpy(sim->peak, sim->total, sizeof sim->peak);
+    sim_run(sim, until_s);
+    return full(sim);
+}
+
+void sim_settle(struct sim *sim) {
+    double expiry = (double)(sim->timers.session + sim->timers.drain + sim->timers.grace) / 1e3;
+    double now = (double)sim->now / 1e6, end = now + expiry + 30;
+
+    heal_all(sim);
+    do { /* a pending configuration commits once what is above it has drained */
+        sim_run(sim, now += 1);
+    } while (now < end && sim->over == 0 && !committed_everywhere(sim));
+    hungry_all(sim);
+    for (end = now + expiry + 20; now < end && sim->over == 0; now += 1) {
+        if (full_within(sim, now + 1)) {
+            return;
+        }
+    }
+    if (sim->over == 0) {
+        full_within(sim, now + 10);
+    }
+}
