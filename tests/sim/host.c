@@ -90,9 +90,12 @@ static void take(struct sim *sim, int node, int key) {
     }
     uint64_t id = ++sim->connection_ids;
     connections->id[n->connections[key]++] = id;
-    double hold = sim_draw_uniform(&n->random, 0, 1) > sim->tail
-                      ? sim_draw_exponential(&n->random, sim->hold_s)
-                      : sim_draw_uniform(&n->random, 10, 90);
+    uint64_t chance =
+        sim_mix(sim->noise ^ sim_mix(sim->now << 20 ^ (uint64_t)node << 8 ^ (uint64_t)key << 4 ^
+                                     (n->connections[key] & 15)));
+    double hold = sim_draw_uniform(&chance, 0, 1) > sim->tail
+                      ? sim_draw_exponential(&chance, sim->hold_s)
+                      : sim_draw_uniform(&chance, 10, 90);
     sim_at(sim, hold,
            (struct sim_event){.type = EVENT_CLOSE, .node = node, .a = id, .b = (uint64_t)key});
 }

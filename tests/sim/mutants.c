@@ -76,3 +76,44 @@ int mutants_run(bool stories) {
     printf("%d of %d rules left out were noticed\n", count - missed, count);
     return missed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+/* Stories must still fail, and be short. @return EXIT_SUCCESS: they do and are. */
+int mutants_test_stories(void) {
+    static const struct {
+        int mutant;
+        const char *scenario;
+    } cases[] = {{MUTANT_NO_DRAIN_WAIT, "churn"},
+                 {MUTANT_NO_MASS, "churn"},
+                 {MUTANT_HELD_WITHOUT_USE, "chaos"},
+                 {MUTANT_REPORT_BEFORE_APPLIED, "nasty"}};
+    struct sim *sim = calloc(1, sizeof *sim);
+    int bad = 0;
+
+    if (sim == NULL) {
+        abort();
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sim_request request = {.scenario = sim_scenario(cases[i].scenario),
+                                      .mutant = cases[i].mutant};
+        struct sim_shrunk shrunk;
+        do {
+            request.seed++;
+            sim_clear(sim);
+        } while (run_one(sim, &request) != SIM_OVER && request.seed < 500);
+        sim_clear(sim);
+        shrink(sim, &request, &shrunk);
+        bool over = run_one(sim, &shrunk.request) == SIM_OVER;
+        bool good = over && shrunk.left * 4 <= shrunk.steps && shrunk.lines <= 80;
+        sim_clear(sim);
+        printf("%s mutant %d in %s, seed %llu: %u of %u steps, %u of %u lines, by %llu runs%s\n",
+               good ? "good" : "BAD ", request.mutant, cases[i].scenario,
+               (unsigned long long)request.seed, shrunk.left, shrunk.steps, shrunk.lines,
+               shrunk.lines_before, (unsigned long long)shrunk.runs,
+               over ? "" : ", and it is good now");
+        bad += good ? 0 : 1;
+        free(shrunk.only);
+    }
+    sim_end(sim);
+    free(sim);
+    return bad == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -98,7 +98,8 @@ void net_release(struct sim *sim, struct sim_message *message) {
     }
 }
 
-/* ---- what becomes of a message: a function of sender, receiver and its number alone ---- */
+/* ---- what becomes of a message: a function of sender, receiver, kind and time alone, so that it
+ * is much the same when something else is left out of the run ---- */
 
 static bool falls(uint64_t bits, double chance) {
     return (double)(bits & 0xffff) * 0x1p-16 < chance;
@@ -108,7 +109,7 @@ static double late(uint64_t fate, double from, double to) {
     return sim_draw_uniform(&fate, from, to);
 }
 
-static double delay(const struct sim_network *network, uint64_t fate) {
+static double delay(const struct sim_network *network, uint64_t fate, uint64_t number) {
     uint64_t kind = fate >> 32;
 
     if (falls(kind, network->nasty)) {
@@ -116,7 +117,7 @@ static double delay(const struct sim_network *network, uint64_t fate) {
         return SIM_PICK(&which, .3, 1, 2, 3, 5, 8, 13) * late(fate, .8, 1.2);
     }
     if (!falls(kind, network->slow)) {
-        return .0005 + (double)(fate >> 48) * 0x1p-16 * .0095;
+        return .0005 + (double)(sim_mix(fate + number) >> 48) * 0x1p-16 * .0095;
     }
     return falls(kind, network->slow * .2) ? late(fate, 1, 40) : late(fate, .05, 1.5);
 }
@@ -140,10 +141,14 @@ static void tell(const struct sim *sim, int from, int to, const struct sim_messa
     }
 }
 
+static uint64_t fate_of(const struct sim *sim, int from, int to,
+                        const struct sim_message *message) {
+    uint64_t when = sim->now / (20 * SIM_MS) * 4 + (uint64_t)message->type % 4;
+    return sim_mix(sim->noise ^ sim_mix(when << 20 ^ (uint64_t)from << 10 ^ (uint64_t)to));
+}
+
 static void send_to(struct sim *sim, int from, int to, struct sim_message *message) {
-    uint64_t number = message->number;
-    uint64_t fate =
-        sim_mix(sim->noise ^ sim_mix(number << 20 ^ (uint64_t)from << 10 ^ (uint64_t)to));
+    uint64_t fate = fate_of(sim, from, to, message);
 
     sim->count[COUNT_MESSAGES]++;
     if (sim->cut[from][to] != 0) {
@@ -161,7 +166,7 @@ static void send_to(struct sim *sim, int from, int to, struct sim_message *messa
     }
     bool twice = falls(fate >> 16, sim->network.doubled);
     for (int i = 0; i < (twice ? 2 : 1); i++) {
-        double s = delay(&sim->network, fate) + extra;
+        double s = delay(&sim->network, fate, message->number) + extra;
         if (i > 0) {
             sim->count[COUNT_DOUBLED]++;
             tell(sim, from, to, message, "comes twice, the second late", s);

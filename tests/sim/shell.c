@@ -96,6 +96,18 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
     }
 }
 
+/* @return 0, or for how long the bridge stops before this action: as with messages a matter of time
+ * and kind alone. */
+static double stop(const struct sim *sim, int node, enum core_action_type type) {
+    uint64_t chance = sim_mix(sim->noise ^ sim_mix((sim->now / (20 * SIM_MS)) << 20 ^
+                                                   (uint64_t)node << 6 ^ (uint64_t)type));
+    if (sim_draw_uniform(&chance, 0, 1) >= sim->slow_action) {
+        return 0;
+    }
+    return sim_draw(&chance, 20) == 0 ? sim_draw_uniform(&chance, .1, 8)
+                                      : sim_draw_uniform(&chance, .0005, .05);
+}
+
 /* Perform what the core asked for. Now and then the bridge is stopped between two actions (a page
  * fault, a scheduler), and goes on later. */
 void shell_perform_all(struct sim *sim, int node) {
@@ -106,12 +118,11 @@ void shell_perform_all(struct sim *sim, int node) {
         return;
     }
     while ((action = core_next_action(n->core)) != NULL) {
-        if (sim->slow_action > 0 && sim_draw_uniform(&n->random, 0, 1) < sim->slow_action) {
+        double wait = sim->slow_action > 0 ? stop(sim, node, action->type) : 0;
+        if (wait > 0) {
             n->busy = true;
             n->action = *action;
             sim->count[COUNT_STOPS]++;
-            double wait = sim_draw(&n->random, 20) == 0 ? sim_draw_uniform(&n->random, 0.1, 8)
-                                                        : sim_draw_uniform(&n->random, .0005, .05);
             sim_log(sim, "  node %d: the bridge stands still for %.3f s", node, wait);
             sim_at(sim, wait,
                    (struct sim_event){.type = EVENT_CONTINUE, .node = node, .a = n->generation});

@@ -234,8 +234,7 @@ struct sim {
     /* A scenario may look at every message: <0 loses it, more delays it by so many seconds. It may
      * schedule copies of its own with net_again(). */
     double (*intercept)(struct sim *sim, int from, int to, struct sim_message *message);
-    void *story_state;        /* freed by sim_clear() */
-    struct sim_message *held; /* a message that a story keeps back */
+    void *story_state; /* freed by sim_clear() */
     /* the plan */
     double seconds;
     unsigned steps, next_step;
@@ -412,5 +411,7 @@ int campaign_run(const struct sim_campaign *campaign);
 
 /** Run each mutant until it goes over. stories: and tell how. @return EXIT_SUCCESS when all did. */
 int mutants_run(bool stories);
+/** Shrink runs that some mutants fail. @return EXIT_SUCCESS: they are short stories then. */
+int mutants_test_stories(void);
 
 #endif

@@ -192,9 +192,6 @@ void sim_clear(struct sim *sim) {
             net_release(sim, node->inbox[j]);
         }
     }
-    if (sim->held != NULL) {
-        net_release(sim, sim->held);
-    }
     free(sim->story_state);
     memset(sim, 0, offsetof(struct sim, heap));
 }
