@@ -286,8 +286,8 @@ static double old_report_intercept(struct sim *sim, int from, int to, struct sim
     if (from == A && to == C && message->type == CORE_SEND_DEAL && message->deal.epoch == 2) {
         return seconds(sim) < 33 ? .8 : 0;
     }
-    if (from == B && to == C && seconds(sim) > 29) {
-        return -1; /* it would tell it, too */
+    if (to == C && message->type != CORE_SEND_DEAL && seconds(sim) > 29) {
+        return -1; /* heartbeats would tell it, too */
     }
     bool after = message->type == CORE_SEND_HEARTBEAT && message->heartbeat.epoch == 2;
     return from == C && to == A && after && seconds(sim) < 36 ? .6 : 0;
