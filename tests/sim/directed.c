@@ -297,7 +297,7 @@ static void old_report_begin(struct sim *sim, uint64_t seed) {
     start(sim, seed, config_story);
     sim->intercept = old_report_intercept;
     doubled_limit(sim);
-    at(sim, 5, LOAD_B_BUSY);
+    at(sim, 5, LOAD_B);
     at(sim, 5.1, LOAD_C);
     at(sim, 10, MODEST);
     at(sim, 12, HUNGRY_B_ONLY);
