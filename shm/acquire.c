@@ -15,28 +15,24 @@
 #include "wait.h"
 
 enum {
-    CLOCK_STEP_MS = 4, /* how far the coarse clock goes before the true one is read again */
-    RAPID = 16,        /* refusals within one tick of the clock: the thread asks over and over */
+    RAPID = 16, /* refusals within one tick of the clock: the thread asks over and over */
 };
 
-/* CLOCK_BOOTTIME by way of the coarse clock, which is five times cheaper. A machine that was
- * suspended is noticed within CLOCK_STEP_MS of running again. */
-static uint64_t now_boot(struct thread *self) {
-    uint64_t coarse = clock_coarse();
-    self->latest = coarse;
-    if (UNLIKELY(coarse - self->coarse >= CLOCK_STEP_MS)) {
-        self->boot = clock_boot();
-        self->coarse = coarse;
-    }
-    return self->boot + (coarse - self->coarse);
+COLD static void look_at_clock(struct thread *self, uint64_t tick) {
+    self->known = clock_boot();
+    self->session_tick = tick;
 }
 
-static bool session_valid(void *arg) {
-    struct thread *self = arg;
-    /* acquire: shares stored before the session was extended are seen with it */
-    uint64_t end =
-        atomic_load_explicit(&self->handle->segment.header->session_end, memory_order_acquire);
-    return end == UINT64_MAX || (end != 0 && now_boot(self) < end);
+/* Is this host's session valid? Asked after the take, see slot_try(). CLOCK_BOOTTIME is read when
+ * the coarse clock, which is five times cheaper, has moved on. A machine that was suspended is
+ * noticed within a tick of running again. */
+static inline bool session_valid(const slotshare *handle, struct thread *self, uint64_t tick) {
+    /* acquire: as in slot_try() */
+    uint64_t end = atomic_load_explicit(&handle->segment.header->session_end, memory_order_acquire);
+    if (UNLIKELY(tick != self->session_tick)) {
+        look_at_clock(self, tick);
+    }
+    return self->known < end;
 }
 
 /* relaxed load and store, not an atomic add: the line is ours already, and a statistic that may
@@ -46,9 +42,27 @@ static void count_one(_Atomic uint64_t *statistic) {
                           memory_order_relaxed);
 }
 
-static void note_peak(struct counter *counter, uint32_t count) {
-    if (count > atomic_load_explicit(&counter->peak, memory_order_relaxed)) {
-        atomic_store_explicit(&counter->peak, count, memory_order_relaxed);
+/* Takes are counted beside the counter's word. Where others take from the same counter, even that
+ * store would cost as much as the take itself; so the thread keeps them to itself until the clock's
+ * next tick, when somebody else has changed the word since its own last change. */
+static void count_later(slotshare *handle, struct thread *self, uint32_t index, uint64_t tick) {
+    if (self->taken_from == index + 1 && self->counted_tick == tick) {
+        self->uncounted++;
+        return;
+    }
+    take_count(handle, self);
+    count_one(&handle->segment.counters[index].takes);
+    self->taken_from = index + 1;
+    self->counted_tick = tick;
+}
+
+void take_count(slotshare *handle, struct thread *self) {
+    if (self->uncounted) {
+        _Atomic uint64_t *takes = &handle->segment.counters[self->taken_from - 1].takes;
+        atomic_store_explicit(takes,
+                              atomic_load_explicit(takes, memory_order_relaxed) + self->uncounted,
+                              memory_order_relaxed);
+        self->uncounted = 0;
     }
 }
 
@@ -84,22 +98,64 @@ static bool healed(slotshare *handle, struct thread *self) {
     return (now - last >= REAP_EVERY_MS) && handle_reap(handle, REAP_EVERY_MS) > 0;
 }
 
-static int take_once(slotshare *handle, struct thread *self, slotshare_counter counter,
-                     uint32_t slot, slotshare_slot *out) {
-    struct counter *entry = &handle->segment.counters[counter.index];
-    uint32_t count;
-    self->latest = 0;
-    int result = slot_take(&handle->segment, self->owner, entry, counter.generation, slot,
-                           session_valid, self, &count, &out->tag);
-    if (result != SLOTSHARE_OK) {
+/* What is left to do after slot_try() has succeeded, in a cluster or where others take from the
+ * same counter. @return SLOTSHARE_OK; as slot_undo() when the session is over. */
+__attribute__((noinline)) static int settle(slotshare *handle, struct thread *self,
+                                            const slotshare_slot *slot, bool lent, bool shared) {
+    struct slot *record = &handle->segment.slots[slot->record];
+    uint64_t tick = clock_tick();
+    if (lent && UNLIKELY(!session_valid(handle, self, tick))) {
+        return slot_undo(&handle->segment, self->owner, (uint32_t)slot->record, slot->tag);
+    }
+    atomic_store_explicit(&record->since, tick, memory_order_relaxed);
+    uint32_t index = atomic_load_explicit(&record->counter, memory_order_relaxed);
+    if (shared) {
+        count_later(handle, self, index, tick);
+    }
+    return SLOTSHARE_OK;
+}
+
+/* One try. The slot record is the one on top of the stash. @return as slot_try(). */
+static inline int take_once(slotshare *handle, struct thread *self, slotshare_counter counter,
+                            bool quick, slotshare_slot *out) {
+    const struct segment *segment = &handle->segment;
+    struct counter *entry = &segment->counters[counter.index];
+    uint32_t slot = self->stash[self->stashed - 1];
+    struct taken taken;
+    /* before the take: after it, the line may be another processor's */
+    uint32_t peak = atomic_load_explicit(&entry->peak, memory_order_relaxed);
+    int result = slot_try(segment, self->owner, counter.index, counter.generation, slot,
+                          self->known, quick, &taken);
+    if (UNLIKELY(result != SLOTSHARE_OK)) {
         return result;
     }
-    atomic_store_explicit(&handle->segment.slots[slot].since,
-                          self->latest ? self->latest : clock_coarse(), memory_order_relaxed);
-    count_one(&entry->takes);
-    note_peak(entry, count);
+    bool shared = word_owner(taken.before) != self->owner;
+    if (UNLIKELY(word_count(taken.before) >= peak)) {
+        atomic_store_explicit(&entry->peak, word_count(taken.before) + 1, memory_order_relaxed);
+    }
+    if (LIKELY(!shared)) {
+        count_one(&entry->takes);
+    }
     out->record = slot;
+    out->tag = taken.tag;
+    if (taken.lent || shared) {
+        result = settle(handle, self, out, taken.lent, shared);
+        self->stashed -= result == SLOTSHARE_OK;
+        return result;
+    }
+    self->stashed--;
+    atomic_store_explicit(&segment->slots[slot].since, clock_tick(), memory_order_relaxed);
     return SLOTSHARE_OK;
+}
+
+/* Until it has succeeded or failed. */
+static int take_at(slotshare *handle, struct thread *self, slotshare_counter counter,
+                   slotshare_slot *out) {
+    int result;
+    do {
+        result = take_once(handle, self, counter, false, out);
+    } while (result == SLOT_AGAIN); /* somebody else has got on: lock-free */
+    return result;
 }
 
 /* acquire: shares that were set up before the gate opened for this rule set are seen with it */
@@ -124,21 +180,22 @@ COLD static int gate_reason(const slotshare *handle, slotshare_counter counter) 
                : SLOTSHARE_ESTALE;
 }
 
-/* The dead may have had slot records, with or without slots. */
-COLD static uint32_t slot_of_the_dead(slotshare *handle, struct thread *self) {
-    (void)handle_reap(handle, 0);
-    return handle_slot(handle, self);
-}
-
-COLD static int try_again(slotshare *handle, struct thread *self, slotshare_counter counter,
-                          slotshare_slot *out) {
-    uint32_t slot = handle_slot(handle, self);
-    int result =
-        slot == UINT32_MAX ? SLOTSHARE_ESLOTS : take_once(handle, self, counter, slot, out);
-    if (result != SLOTSHARE_OK && slot != UINT32_MAX) {
+/* A free slot record on top of the stash, so that take_at() finds it. */
+static bool have_slot(slotshare *handle, struct thread *self) {
+    if (self->stashed == 0) {
+        uint32_t slot = handle_slot_slow(handle, self);
+        if (slot == UINT32_MAX) {
+            return false;
+        }
         handle_slot_free(handle, self, slot);
     }
-    return result;
+    return true;
+}
+
+/* The dead may have had slot records, with or without slots. */
+COLD static bool have_slot_of_the_dead(slotshare *handle, struct thread *self) {
+    (void)handle_reap(handle, 0);
+    return have_slot(handle, self);
 }
 
 int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, bool queued,
@@ -155,20 +212,47 @@ int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, 
     if (queued) {
         self->unlooked = 0; /* it has slept since */
     }
-    uint32_t slot = handle_slot(handle, self);
-    if (UNLIKELY(slot == UINT32_MAX)) {
-        slot = slot_of_the_dead(handle, self);
-        if (slot == UINT32_MAX) {
-            return SLOTSHARE_ESLOTS;
-        }
+    if (!have_slot(handle, self) && !have_slot_of_the_dead(handle, self)) {
+        return SLOTSHARE_ESLOTS;
     }
-    int result = take_once(handle, self, counter, slot, out);
+    int result = take_at(handle, self, counter, out);
+    return result == SLOTSHARE_FULL && healed(handle, self) ? take_at(handle, self, counter, out)
+                                                            : result;
+}
+
+COLD static int acquire_slowly(slotshare *handle, slotshare_counter counter, slotshare_slot *slot) {
+    struct thread *self;
+    int result = handle_thread(handle, &self);
+    if (result == SLOTSHARE_OK) {
+        result = take_try(handle, self, counter, false, slot);
+    }
+    if (result == SLOTSHARE_FULL) {
+        take_refused(handle, counter.index);
+    }
+    return result;
+}
+
+/* What take_try() does when nothing is in the way; and if anything is, it has changed nothing. */
+HOT int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
+                                  slotshare_slot *slot) {
+    if (UNLIKELY(!handle || !slot)) {
+        return SLOTSHARE_EINVAL;
+    }
+    struct thread *self = handle_mine(handle);
+    if (UNLIKELY(!self || self->stashed == 0 || !gate_open(handle, counter) ||
+                 wait_yields(&handle->segment.counters[counter.index]))) {
+        return acquire_slowly(handle, counter, slot);
+    }
+    int result = take_once(handle, self, counter, true, slot);
     if (LIKELY(result == SLOTSHARE_OK)) {
         return result;
     }
-    handle_slot_free(handle, self, slot);
-    return result == SLOTSHARE_FULL && healed(handle, self) ? try_again(handle, self, counter, out)
-                                                            : result;
+    if (LIKELY(result == SLOTSHARE_FULL && self->unlooked > 0)) {
+        self->unlooked--; /* healed() looks at the clock another time */
+        take_refused(handle, counter.index);
+        return result;
+    }
+    return acquire_slowly(handle, counter, slot);
 }
 
 /* Only slot records of this very process: a copied handle of another one's would miscount. */
@@ -192,11 +276,8 @@ static bool only_thread(void) {
 #endif
 }
 
-HOT int slotshare_release(slotshare *handle, slotshare_slot slot) {
+COLD static int release_slowly(slotshare *handle, slotshare_slot slot) {
     struct thread *self;
-    if (!handle) {
-        return SLOTSHARE_EINVAL;
-    }
     int result = handle_thread(handle, &self);
     if (result != SLOTSHARE_OK) {
         return result;
@@ -212,4 +293,26 @@ HOT int slotshare_release(slotshare *handle, slotshare_slot slot) {
         wait_wake_one(&handle->segment, counter);
     }
     return result;
+}
+
+HOT int slotshare_release(slotshare *handle, slotshare_slot slot) {
+    if (UNLIKELY(!handle)) {
+        return SLOTSHARE_EINVAL;
+    }
+    struct thread *self = handle_mine(handle);
+    /* What is HELD by this thread's own record was taken by this process: before a record changes
+     * hands, all that was taken with it is given back. */
+    if (UNLIKELY(!self || self->stashed == STASH || slot_owner(slot.tag) != self->owner ||
+                 slot.record >= handle->segment.slot_count)) {
+        return release_slowly(handle, slot);
+    }
+    struct counter *counter;
+    int result = slot_give_quick(&handle->segment, self->owner, (uint32_t)slot.record, slot.tag,
+                                 only_thread(), &counter);
+    if (LIKELY(result == SLOTSHARE_OK)) {
+        self->stash[self->stashed++] = (uint32_t)slot.record;
+        wait_wake_one(&handle->segment, counter);
+        return result;
+    }
+    return result == SLOT_AGAIN ? release_slowly(handle, slot) : result;
 }

@@ -27,8 +27,11 @@ struct thread {
     uint32_t inserted;        /* counters that it was the first to name */
     uint32_t rapid, unlooked; /* refusals in one tick; those to come without a look at the clock */
     uint64_t refused;         /* the coarse clock when a refusal last looked */
-    uint64_t latest;          /* the coarse clock after the last take, if the take had to read it */
-    uint64_t coarse, boot;    /* the clocks when CLOCK_BOOTTIME was last read */
+    uint64_t session_tick;    /* the coarse clock (clock_tick) when a session was last looked at */
+    uint64_t known;           /* CLOCK_BOOTTIME then */
+    uint64_t counted_tick;    /* the coarse clock when takes were last counted */
+    uint32_t uncounted;       /* takes since then, of this counter */
+    uint32_t taken_from;      /* (index + 1) */
 };
 
 struct slotshare {
@@ -57,22 +60,22 @@ void handle_detach(slotshare *handle);
 int handle_thread_slow(slotshare *handle, struct thread **out);
 
 /** The handle that a thread used last, and what it has there: one look instead of a call. Private
- * to the thread, and only ever believed for the very handle that it names. */
+ * to the thread, and only ever believed for the very handle that it names. handle_mine(): NULL when
+ * it is another one. */
 struct thread_cache {
     uint64_t serial;
     struct thread *thread;
 };
 extern _Thread_local struct thread_cache handle_cache __attribute__((tls_model("initial-exec")));
 
+static inline struct thread *handle_mine(const slotshare *handle) {
+    /* In the child of a fork the cache is empty: handle_forget(). */
+    return handle_cache.serial == handle->serial ? handle_cache.thread : NULL;
+}
+
 static inline int handle_thread(slotshare *handle, struct thread **out) {
-    struct thread *self = handle_cache.thread;
-    /* relaxed: only fork changes the epoch, and the child has one thread */
-    if (handle_cache.serial == handle->serial &&
-        self->epoch == atomic_load_explicit(&handle->epoch, memory_order_relaxed)) {
-        *out = self;
-        return SLOTSHARE_OK;
-    }
-    return handle_thread_slow(handle, out);
+    *out = handle_mine(handle);
+    return *out ? SLOTSHARE_OK : handle_thread_slow(handle, out);
 }
 
 /** Forget what belongs to the parent, after a fork, in the child. */
@@ -81,11 +84,9 @@ void handle_forget(slotshare *handle);
 /** The thread-exit destructor of `key`. */
 void handle_thread_exit(void *thread);
 
-/** A free slot record of this process. @return its index, or UINT32_MAX: the table is full. */
+/** A free slot record of this process, when the thread has none at hand.
+ * @return its index, or UINT32_MAX: the table is full. */
 uint32_t handle_slot_slow(slotshare *handle, struct thread *self);
-static inline uint32_t handle_slot(slotshare *handle, struct thread *self) {
-    return self->stashed > 0 ? self->stash[--self->stashed] : handle_slot_slow(handle, self);
-}
 
 /** A record that is free again: for this thread, or for all threads when it has enough. */
 void handle_slot_share(slotshare *handle, uint32_t slot);

@@ -50,7 +50,8 @@ enum {
     NAME_INLINE = 15, /* words of a counter's name in its own entry */
     NAME_PART = 30,   /* words in each further entry that a long name takes */
     NAME_PARTS_MAX = 3,
-    NONE = 0, /* "index + 1" fields: no index */
+    PROOFS = 16, /* of an owner; see slot.h */
+    NONE = 0,    /* "index + 1" fields: no index */
 };
 
 /* ---- a counter's word: {count:20, owner:12, seq:32} --------------------------------------- */
@@ -66,6 +67,10 @@ static inline uint32_t word_owner(uint64_t word) {
 }
 static inline uint32_t word_seq(uint64_t word) {
     return (uint32_t)word;
+}
+/* {owner, seq}: who changed the word last, and under which announcement. */
+static inline uint64_t word_tag(uint64_t word) {
+    return word & ((UINT64_C(1) << 44) - 1);
 }
 
 /* ---- a counter's cap: {share:20, reserve:20}; CAP_UNLIMITED in both: no limit ------------- */
@@ -175,8 +180,18 @@ static inline uint32_t use_kind(uint32_t use) {
     return use & 0xffff;
 }
 
-/** One thread that takes slots. Line 1 is written by the thread itself and by whoever overwrites
- * its tag; line 2 is written when it attaches, waits and detaches. */
+/** Another owner's tag {owner, seq} that was seen in the word of a counter: that operation
+ * happened.
+ */
+struct proof {
+    _Atomic uint64_t tag;     /* a counter's word without its count; 0: none */
+    _Atomic uint32_t counter; /* in whose word it was seen (index + 1); NONE: not known */
+    uint32_t unused;
+};
+
+/** One thread that takes slots. Line 1 is written by the thread itself and seldom by others
+ * (slot.h, rule 1); line 2 is written when it attaches, waits and detaches; the proofs are written
+ * by the thread alone, and read when somebody has died. */
 struct owner {
     alignas(CACHE_LINE) _Atomic uint64_t announce;
     _Atomic uint32_t claims[1 + NAME_PARTS_MAX]; /* counter entries being built (index + 1) */
@@ -185,11 +200,12 @@ struct owner {
     _Atomic uint32_t pid;        /* for people: of its own pid namespace */
     _Atomic uint32_t waiting;    /* counter + 1 */
     _Atomic uint64_t command[2]; /* for people: 16 bytes of text */
+    alignas(CACHE_LINE) struct proof proof[PROOFS];
 };
 
 struct slot {
     _Atomic uint64_t word;
-    _Atomic uint64_t since; /* CLOCK_MONOTONIC_COARSE, ms */
+    _Atomic uint64_t since; /* clock_tick() */
     _Atomic uint32_t counter;
     _Atomic uint32_t link; /* next free one of the same process (index + 1) */
     uint64_t unused;
@@ -285,7 +301,7 @@ struct header {
 };
 
 _Static_assert(sizeof(struct header) <= HEADER_BYTES, "the header has one page");
-_Static_assert(sizeof(struct owner) / CACHE_LINE == 2, "an owner is two cache lines");
+_Static_assert(sizeof(struct owner) / CACHE_LINE == 6, "an owner is six cache lines");
 _Static_assert(sizeof(struct slot) == 32, "two slots share a cache line");
 _Static_assert(sizeof(struct counter) / CACHE_LINE == 3, "a counter is three cache lines");
 _Static_assert(sizeof(struct counter_part) / CACHE_LINE == 2, "a part fills lines two and three");

@@ -11,9 +11,10 @@
 
 /** Each name with what is done wrong. */
 #define MUTANT_LIST(X)                                                                             \
-    X(NO_ACK, "a helper overwrites a tag without setting ack")                                     \
+    X(NO_ACK, "a tag is overwritten without keeping it as a proof")                                \
+    X(LOST_PROOF, "a proof is dropped for another one without setting ack")                        \
     X(RECORD_FIRST, "the slot says HELD before the count has changed")                             \
-    X(ACK_FIRST, "recovery reads the ack before the word")                                         \
+    X(ACK_FIRST, "recovery reads proofs and ack before the word")                                  \
     X(LATE_ANNOUNCE, "a take is announced after it has changed the word")                          \
     X(IDLE_FIRST, "the announcement is IDLE before the slot says HELD")                            \
     X(SEQ_RESET, "seq begins anew when an owner record is used again")                             \

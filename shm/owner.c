@@ -10,6 +10,7 @@
 #include "hot.h"
 #include "lock.h"
 #include "mutant.h"
+#include "take.h"
 
 _Thread_local struct thread_cache handle_cache;
 
@@ -116,6 +117,9 @@ int handle_attach(slotshare *handle) {
 
 void handle_detach(slotshare *handle) {
     if (handle->leader) {
+        for (struct thread *thread = handle->threads; thread; thread = thread->next) {
+            take_count(handle, thread);
+        }
         (void)reap_process(&handle->segment, handle->leader, false);
         handle->leader = 0;
     }
@@ -222,6 +226,7 @@ void handle_thread_exit(void *arg) {
     slotshare *handle = thread->handle;
     handle_cache = (struct thread_cache){0}; /* destructors that run later may yet give back */
     pthread_mutex_lock(&handle->mutex);
+    take_count(handle, thread);
     thread->busy = false; /* the record and the slots that it holds stay with the process */
     pthread_mutex_unlock(&handle->mutex);
 }
@@ -238,6 +243,7 @@ void handle_forget(slotshare *handle) {
         thread->busy = false;
         thread->owner = 0;
         thread->stashed = 0;
+        thread->uncounted = 0;
     }
     /* This thread has no place of its own either: another one may be the first to attach. */
     handle_cache = (struct thread_cache){0};

@@ -44,6 +44,14 @@ uint64_t clock_coarse(void) {
     return clock_read(CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t clock_tick(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec << 30 | (uint64_t)now.tv_nsec;
+}
+
 int segment_paths(struct segment *segment, const char *name, const char *directory,
                   const struct error_text *error) {
     static const char allowed[] =

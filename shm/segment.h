@@ -104,5 +104,10 @@ static inline struct counter *counter_at(const struct segment *segment, uint32_t
  * machine is suspended, and is up to a tick (4 ms or so) late. */
 uint64_t clock_boot(void);
 uint64_t clock_coarse(void);
+/** clock_coarse() as the kernel says it, without a division: to compare, or for clock_tick_ms(). */
+uint64_t clock_tick(void);
+static inline uint64_t clock_tick_ms(uint64_t tick) {
+    return (tick >> 30) * 1000 + (tick & ((UINT64_C(1) << 30) - 1)) / 1000000;
+}
 
 #endif

@@ -9,8 +9,11 @@
  * - announce: stored with release before the CAS on a counter's word. The CAS is acq_rel, and every
  *   change of a word is a CAS, so the words form one release sequence: whoever reads a tag with
  *   acquire also sees the announcement that was stored before that tag was written, or a later one.
- * - ack: set (acq_rel) before the helper's own CAS on the word, so whoever reads, with acquire, a
- *   word that no longer bears the tag sees the ack (rule 4 of slot.h relies on that).
+ * - proof: stored before the CAS that overwrites the tag, so whoever reads, with acquire, a word
+ * that no longer bears the tag sees the proof, or what took its place (rule 4 of slot.h relies on
+ * it).
+ * - ack: set (acq_rel) before the proof that it stands for is replaced (release), so whoever reads,
+ *   with acquire, that the proof is no longer there sees the ack.
  * - cap: stored with release before slot_touch(); a take reads the word (acquire), then the cap.
  *   If it read the word from before the touch its CAS fails; else it sees the new cap.
  * - the CAS on give-back is seq_cst because a waiter's flag is read after it (wait.h).
@@ -35,14 +38,14 @@ static void announce_end(struct owner *self, uint32_t seq) {
                           memory_order_release);
 }
 
-/* Rule 1: before the tag in `word` is overwritten, its owner must be able to know. */
-__attribute__((noinline)) static void help_other(const struct segment *segment, uint64_t word) {
-    struct owner *other = owner_at(segment, word_owner(word));
+/* Rule 1: let the owner of `tag` know that what it announced has happened, if it needs to know. */
+static void acknowledge(const struct segment *segment, uint64_t tag) {
+    struct owner *other = owner_at(segment, word_owner(tag));
     if (!other) {
-        return; /* damaged: there is nobody to tell */
+        return; /* none, or damaged: there is nobody to tell */
     }
     uint64_t announce = atomic_load_explicit(&other->announce, memory_order_acquire);
-    if (announce_seq(announce) == word_seq(word) && announce_what(announce) != ANNOUNCE_IDLE &&
+    if (announce_seq(announce) == word_seq(tag) && announce_what(announce) != ANNOUNCE_IDLE &&
         !(announce & ANNOUNCE_ACK)) {
         /* If this fails, another helper was faster or the owner has gone on: it knows either way.
          */
@@ -52,115 +55,149 @@ __attribute__((noinline)) static void help_other(const struct segment *segment, 
     }
 }
 
-static void help(const struct segment *segment, uint32_t me, uint64_t word) {
-    uint32_t owner = word_owner(word);
-    if (owner != OWNER_NOBODY && owner != me && !MUTANT(NO_ACK)) { /* of my own I know */
-        help_other(segment, word);
+static struct proof *proof_about(struct owner *self, uint64_t word) {
+    return &self->proof[word_owner(word) % PROOFS];
+}
+
+/* Rule 1: before the tag in the word of counter `index` is overwritten, keep it as a proof.
+ * @return false: the place is taken by a proof that must not just be dropped.
+ * relaxed: only this thread, or who recovers it, writes here; the CAS that follows releases it. */
+static inline bool keep_proof(struct owner *self, uint32_t me, uint64_t word, uint32_t index) {
+    uint32_t other = word_owner(word);
+    if (other == me || other == OWNER_NOBODY || MUTANT(NO_ACK)) { /* of my own I know */
+        return true;
     }
+    struct proof *proof = proof_about(self, word);
+    if (UNLIKELY(atomic_load_explicit(&proof->counter, memory_order_relaxed) != index + 1 ||
+                 word_owner(atomic_load_explicit(&proof->tag, memory_order_relaxed)) != other)) {
+        return false;
+    }
+    atomic_store_explicit(&proof->tag, word_tag(word), memory_order_relaxed);
+    return true;
+}
+
+/* The same when the place is taken. It says of which counter the proof is only while that is
+ * certain, so that whoever goes on with this record after a death in here does not rely on it. */
+COLD static void change_proof(const struct segment *segment, struct owner *self, uint64_t word,
+                              uint32_t index) {
+    struct proof *proof = proof_about(self, word);
+    if (!MUTANT(LOST_PROOF)) {
+        acknowledge(segment, atomic_load_explicit(&proof->tag, memory_order_relaxed));
+    }
+    atomic_store_explicit(&proof->counter, NONE, memory_order_relaxed);
+    /* release: whoever sees that the old proof is gone sees the ack; and in this order */
+    atomic_store_explicit(&proof->tag, word_tag(word), memory_order_release);
+    atomic_store_explicit(&proof->counter, index + 1, memory_order_release);
 }
 
 /* relaxed: which counter a slot is for is stored before the announcement (release) that names the
  * slot, and read by the thread that gives it back or by recovery. */
-static struct counter *counter_of(const struct segment *segment, const struct slot *slot) {
+static inline struct counter *counter_of(const struct segment *segment, const struct slot *slot) {
     return counter_at(segment, atomic_load_explicit(&slot->counter, memory_order_relaxed));
 }
 
-static bool still_admitted(enum admit admit, slot_session session, void *arg) {
-    return admit == ADMIT_FREELY || (admit == ADMIT_WHILE_SESSION && session(arg));
+/* No take: the count has reached the cap, or the entry was retired, whose count is above any. */
+static int refused(uint64_t word) {
+    return word_count(word) == COUNT_RETIRED ? SLOTSHARE_ESTALE : SLOTSHARE_FULL;
 }
 
-/* Taken when the session was over. */
-COLD static int take_back(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag) {
-    struct counter *counter;
-    int given = slot_give(segment, me, slot, tag, true, &counter);
-    return given == SLOTSHARE_OK ? SLOTSHARE_FULL : given;
-}
-
-int slot_take(const struct segment *segment, uint32_t me, struct counter *counter,
-              uint32_t generation, uint32_t slot, slot_session session, void *arg, uint32_t *count,
-              uint64_t *tag) {
+int slot_try(const struct segment *segment, uint32_t me, uint32_t index, uint32_t generation,
+             uint32_t slot, uint64_t known, bool quick, struct taken *out) {
+    struct counter *counter = &segment->counters[index];
     struct owner *self = &segment->owners[me];
     struct slot *record = &segment->slots[slot];
-    uint32_t seq = 0;
-    enum admit admit;
     uint64_t word = atomic_load_explicit(&counter->word, memory_order_acquire);
-    for (;;) {
-        /* The generation is read after the word: if it is still the one whose name was compared,
-         * and the CAS below finds the word unchanged, nobody retired the entry in between. */
-        if (word_count(word) == COUNT_RETIRED ||
-            atomic_load_explicit(&counter->generation, memory_order_acquire) != generation) {
-            if (seq) {
-                announce_end(self, seq);
-            }
-            return SLOTSHARE_ESTALE;
+    /* The generation is read after the word: if it is still the one whose name was compared, and
+     * the CAS below finds the word unchanged, nobody retired the entry in between. */
+    if (UNLIKELY(atomic_load_explicit(&counter->generation, memory_order_acquire) != generation)) {
+        return SLOTSHARE_ESTALE;
+    }
+    uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_acquire);
+    uint32_t count = word_count(word);
+    if (count >= COUNT_MAX) {
+        return refused(word);
+    }
+    out->lent = count >= cap_reserve(cap);
+    /* acquire: shares stored before the session was extended are seen with it */
+    if (out->lent &&
+        (count >= cap_share(cap) ||
+         atomic_load_explicit(&segment->header->session_end, memory_order_acquire) <= known)) {
+        return refused(word);
+    }
+    if (UNLIKELY(!keep_proof(self, me, word, index))) {
+        if (!quick) {
+            change_proof(segment, self, word, index);
         }
-        uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_acquire);
-        admit = slot_admit(word_count(word), cap);
-        if (!still_admitted(admit, session, arg)) {
-            if (seq) {
-                announce_end(self, seq);
-            }
-            return SLOTSHARE_FULL;
-        }
-        if (!seq) {
-            atomic_store_explicit(&record->counter, (uint32_t)(counter - segment->counters),
-                                  memory_order_relaxed);
-            seq = announce_start(self, slot, ANNOUNCE_TAKE);
-        }
-        help(segment, me, word);
-        if (MUTANT(RECORD_FIRST)) {
-            atomic_store(&record->word, slot_make(me, seq, SLOT_HELD));
-        }
-        uint64_t next = word_make(word_count(word) + 1, me, seq);
-        if (atomic_compare_exchange_weak_explicit(&counter->word, &word, next, memory_order_acq_rel,
-                                                  memory_order_acquire)) {
-            break;
-        }
+        return SLOT_AGAIN;
+    }
+    atomic_store_explicit(&record->counter, index, memory_order_relaxed);
+    uint32_t seq = announce_start(self, slot, ANNOUNCE_TAKE);
+    uint64_t held = slot_make(me, seq, SLOT_HELD);
+    if (MUTANT(RECORD_FIRST)) {
+        atomic_store(&record->word, held);
+    }
+    out->before = word;
+    if (UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &counter->word, &word, word_make(count + 1, me, seq), memory_order_acq_rel,
+            memory_order_relaxed))) {
+        announce_end(self, seq);
+        return SLOT_AGAIN;
     }
     if (MUTANT(LATE_ANNOUNCE)) {
         atomic_store(&self->announce, announce_make(seq, slot, ANNOUNCE_TAKE));
     } else if (MUTANT(IDLE_FIRST)) {
         announce_end(self, seq);
     }
-    *tag = slot_make(me, seq, SLOT_HELD);
-    atomic_store_explicit(&record->word, *tag, memory_order_release);
+    atomic_store_explicit(&record->word, held, memory_order_release);
     announce_end(self, seq);
-    *count = word_count(word) + 1;
-    /* Once more: this thread may have slept since the clock was read. */
-    if (admit == ADMIT_WHILE_SESSION && UNLIKELY(!session(arg))) {
-        return take_back(segment, me, slot, *tag);
-    }
+    out->tag = held;
     return SLOTSHARE_OK;
 }
 
-/* Count down with the tag {me, seq}. @return false when the count was not positive (damage). */
-static bool count_down(const struct segment *segment, uint32_t me, uint32_t seq,
-                       struct counter *counter) {
-    uint64_t word = atomic_load_explicit(&counter->word, memory_order_acquire);
-    for (;;) {
-        uint32_t count = word_count(word);
-        if (count == 0 || count == COUNT_RETIRED) {
-            return false;
-        }
-        help(segment, me, word);
-        if (atomic_compare_exchange_weak_explicit(&counter->word, &word,
-                                                  word_make(count - 1, me, seq),
-                                                  memory_order_seq_cst, memory_order_acquire)) {
-            return true;
-        }
-    }
+COLD int slot_undo(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag) {
+    struct counter *counter;
+    int given = slot_give(segment, me, slot, tag, true, &counter);
+    return given == SLOTSHARE_OK ? SLOTSHARE_FULL : given;
 }
 
-static int finish_give(const struct segment *segment, uint32_t me, uint32_t seq,
-                       struct slot *record, struct counter **counter) {
+/* Count down with the tag {me, seq}. One try. @return SLOTSHARE_OK; SLOTSHARE_EDAMAGED: the count
+ * was not positive; SLOT_AGAIN. */
+static inline int count_down(const struct segment *segment, uint32_t me, uint32_t seq,
+                             uint32_t index) {
+    struct owner *self = &segment->owners[me];
+    struct counter *counter = &segment->counters[index];
+    uint64_t word = atomic_load_explicit(&counter->word, memory_order_acquire);
+    uint32_t count = word_count(word);
+    if (UNLIKELY(count == 0 || count == COUNT_RETIRED)) {
+        return SLOTSHARE_EDAMAGED;
+    }
+    if (!keep_proof(self, me, word, index)) {
+        change_proof(segment, self, word, index);
+        return SLOT_AGAIN;
+    }
+    return LIKELY(atomic_compare_exchange_strong_explicit(
+               &counter->word, &word, word_make(count - 1, me, seq), memory_order_seq_cst,
+               memory_order_relaxed))
+               ? SLOTSHARE_OK
+               : SLOT_AGAIN;
+}
+
+COLD static int finish_give(const struct segment *segment, uint32_t me, uint32_t seq,
+                            struct slot *record, struct counter **counter) {
     *counter = counter_of(segment, record);
     if (MUTANT(FREE_FIRST)) {
         atomic_store(&record->word, slot_make(me, seq, SLOT_FREE));
     }
-    bool down = *counter && count_down(segment, me, seq, *counter);
+    int down = SLOTSHARE_EDAMAGED;
+    if (*counter) {
+        uint32_t index = (uint32_t)(*counter - segment->counters);
+        do {
+            down = count_down(segment, me, seq, index);
+        } while (down == SLOT_AGAIN); /* somebody else has got on: lock-free */
+    }
     atomic_store_explicit(&record->word, slot_make(me, seq, SLOT_FREE), memory_order_release);
     announce_end(&segment->owners[me], seq);
-    return down ? SLOTSHARE_OK : SLOTSHARE_EDAMAGED;
+    return down;
 }
 
 static bool claim_give(struct slot *record, uint64_t held, uint64_t giving, bool alone) {
@@ -190,14 +227,53 @@ int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_
     return finish_give(segment, me, seq, record, counter);
 }
 
+int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
+                    bool alone, struct counter **counter) {
+    struct owner *self = &segment->owners[me];
+    struct slot *record = &segment->slots[slot];
+    if (UNLIKELY(slot_state(tag) != SLOT_HELD ||
+                 atomic_load_explicit(&record->word, memory_order_acquire) != tag)) {
+        return SLOTSHARE_ESTALE;
+    }
+    uint32_t index = atomic_load_explicit(&record->counter, memory_order_relaxed);
+    if (UNLIKELY(index >= counter_count(segment))) {
+        return SLOT_AGAIN;
+    }
+    *counter = &segment->counters[index];
+    uint64_t word = atomic_load_explicit(&(*counter)->word, memory_order_acquire);
+    if (UNLIKELY(word_count(word) - 1 >= COUNT_MAX || !keep_proof(self, me, word, index))) {
+        return SLOT_AGAIN;
+    }
+    uint32_t seq = announce_start(self, slot, ANNOUNCE_GIVE);
+    if (UNLIKELY(
+            !claim_give(record, tag, slot_make(me, seq, SLOT_GIVING), alone || MUTANT(NO_CLAIM)))) {
+        announce_end(self, seq);
+        return SLOTSHARE_ESTALE;
+    }
+    if (MUTANT(FREE_FIRST)) {
+        atomic_store(&record->word, slot_make(me, seq, SLOT_FREE));
+    }
+    if (UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &(*counter)->word, &word, word_make(word_count(word) - 1, me, seq),
+            memory_order_seq_cst, memory_order_relaxed))) {
+        return finish_give(segment, me, seq, record, counter);
+    }
+    atomic_store_explicit(&record->word, slot_make(me, seq, SLOT_FREE), memory_order_release);
+    announce_end(self, seq);
+    return SLOTSHARE_OK;
+}
+
 bool slot_turn(const struct segment *segment, uint32_t me, struct counter *counter, uint32_t from,
                uint32_t to) {
     struct owner *self = &segment->owners[me];
+    uint32_t index = (uint32_t)(counter - segment->counters);
     /* Nothing to recover: an IDLE announcement, only a fresh tag. */
     uint32_t seq = announce_start(self, 0, ANNOUNCE_IDLE);
     uint64_t word = atomic_load_explicit(&counter->word, memory_order_acquire);
     while (word_count(word) == from) {
-        help(segment, me, word);
+        if (!keep_proof(self, me, word, index)) {
+            change_proof(segment, self, word, index);
+        }
         if (atomic_compare_exchange_weak_explicit(&counter->word, &word, word_make(to, me, seq),
                                                   memory_order_seq_cst, memory_order_acquire)) {
             return true;
@@ -215,16 +291,28 @@ uint32_t slot_touch(const struct segment *segment, uint32_t me, struct counter *
     }
 }
 
+/* Is there evidence of it outside of the counter's word? The proofs before the ack, rule 4. */
+static bool proven(const struct segment *segment, uint32_t victim, uint32_t seq) {
+    uint64_t tag = word_make(0, victim, seq);
+    for (uint32_t i = 1; i < segment->owner_count; i++) {
+        if (atomic_load_explicit(&proof_about(&segment->owners[i], tag)->tag,
+                                 memory_order_acquire) == tag) {
+            return true;
+        }
+    }
+    return atomic_load_explicit(&segment->owners[victim].announce, memory_order_acquire) &
+           ANNOUNCE_ACK;
+}
+
 /* Did the operation {victim, announced seq} change its counter? Rule 4: the word first. */
-static bool happened(struct owner *self, uint32_t victim, uint32_t seq,
+static bool happened(const struct segment *segment, uint32_t victim, uint32_t seq,
                      const struct counter *counter) {
-    uint64_t early = MUTANT(ACK_FIRST) ? atomic_load(&self->announce) : 0;
+    bool early = MUTANT(ACK_FIRST) && proven(segment, victim, seq);
     uint64_t word = atomic_load_explicit(&counter->word, memory_order_acquire);
     if (word_owner(word) == victim && word_seq(word) == seq) {
         return true;
     }
-    uint64_t announce = atomic_load_explicit(&self->announce, memory_order_acquire);
-    return (MUTANT(ACK_FIRST) ? early : announce) & ANNOUNCE_ACK;
+    return MUTANT(ACK_FIRST) ? early : proven(segment, victim, seq);
 }
 
 static void recover_take(const struct segment *segment, uint32_t victim, uint32_t seq,
@@ -233,7 +321,7 @@ static void recover_take(const struct segment *segment, uint32_t victim, uint32_
     uint64_t held = slot_make(victim, seq, SLOT_HELD);
     struct counter *counter = counter_of(segment, record);
     if (atomic_load_explicit(&record->word, memory_order_acquire) != held && counter &&
-        happened(self, victim, seq, counter)) {
+        happened(segment, victim, seq, counter)) {
         atomic_store_explicit(&record->word, held, memory_order_release);
     }
     announce_end(self, seq);
@@ -250,7 +338,7 @@ static void recover_give(const struct segment *segment, uint32_t victim, uint32_
     }
     /* GIVING under an older seq: an earlier recovery found that one not done, announced the next,
      * and died before it could say so in the slot; so the announced one is not done either. */
-    if (slot_seq(word) == seq && counter && happened(self, victim, seq, counter)) {
+    if (slot_seq(word) == seq && counter && happened(segment, victim, seq, counter)) {
         atomic_store_explicit(&record->word, slot_make(victim, seq, SLOT_FREE),
                               memory_order_release);
         announce_end(self, seq);

@@ -11,10 +11,14 @@
  * A counter's word is {count, owner, seq}: the last operation on it is the one that `owner`
  * announced under `seq`. The rules, each with the mistake that it prevents:
  *
- *  1. The announcement {seq, slot, what, ack} is stored before the word is touched. Before anyone
- *     overwrites another owner's tag {owner, seq} he sets ack in that owner's announcement, by a
- *     compare-and-swap that fails when the owner has gone on: otherwise the proof that the
- *     operation happened would be lost with the tag.
+ *  1. The announcement {seq, slot, what, ack} is stored before the word is touched. Whoever
+ *     overwrites another owner's tag {owner, seq} first keeps it in his own record, as a proof:
+ *     otherwise the evidence that the operation happened would be lost with the tag. A proof may be
+ *     dropped for a later tag of the same owner in the same counter's word, because an owner does
+ *     one thing after the other; before it is dropped for any other, ack is set in the announcement
+ *     of the owner whom it is about, by a compare-and-swap that fails when that one has gone on.
+ *     (So as long as the same ones work on the same counter, nobody reads or writes a cache line
+ *     that another one needs for each of his operations, but for the counter's own.)
  *  2. After a take, the slot's word is set to HELD {owner, seq}: from then on the slot itself is
  *     the proof. Only after that the announcement goes to IDLE, and only after that the caller
  *     learns of the slot; so nobody can give it back while the announcement still says TAKE.
@@ -22,9 +26,9 @@
  *     that give back the same slot one wins, and whichever thread of the process does it, the
  *     slot names the announcement that tells how far it came. A process with one thread, and a
  *     reaper, have no rival and need no compare-and-swap for it.
- *  4. Recovery reads the counter's word first and the announcement's ack second. In the other
- *     order a helper could set ack and overwrite the tag in between, and the operation would be
- *     taken for one that never happened.
+ *  4. Recovery reads the counter's word first, the proofs second and the announcement's ack last.
+ *     In another order somebody could write what was looked for already and remove what is looked
+ *     for next, and the operation would be taken for one that never happened.
  *  5. Recovery goes on as the victim: same owner record, next seq. So its own death is recovered
  *     in the same way.
  *  6. seq is never reset, not when a record changes hands either: a tag is used once.
@@ -32,48 +36,54 @@
  */
 #include "segment.h"
 
-/** May this count grow, under this cap? Decided by the caller of slot_take(), who knows the clock.
- */
-enum admit { ADMIT_NO, ADMIT_FREELY, ADMIT_WHILE_SESSION };
+/** What slot_try() did. */
+struct taken {
+    uint64_t before; /* the counter's word, as it was */
+    uint64_t tag;    /* the slot's word, for slot_give() */
+    bool lent;       /* the reserve did not cover it: look at the clock now, see below */
+};
 
-static inline enum admit slot_admit(uint32_t count, uint64_t cap) {
-    if (count < cap_reserve(cap)) {
-        return count < COUNT_MAX ? ADMIT_FREELY : ADMIT_NO;
-    }
-    return count < cap_share(cap) && count < COUNT_MAX ? ADMIT_WHILE_SESSION : ADMIT_NO;
-}
-
-/**
- * Is the session of this host valid now, by the clock? Asked only when the reserve does not cover a
- * take: before the count is changed, so that a share that has lapsed is never even counted on; and
- * after it, because the thread may have slept between the two. The caller learns of the slot only
- * after the second.
- */
-typedef bool (*slot_session)(void *arg);
+/** Somebody else changed the counter's word first, or was helped: try again. */
+enum { SLOT_AGAIN = 2 };
 
 /**
- * Take: count + 1 on a counter, recorded in a free slot record of the caller's process.
+ * Take: count + 1 on a counter, recorded in a free slot record of the caller's process. One try.
+ *
+ * A take that the reserve does not cover is good only while the session of this host is valid. The
+ * caller looks at the clock after it, and if the session is over undoes it (slot_undo) before
+ * anybody learns of the slot. A look before it would not do, because the thread may sleep between
+ * the two; what is known of the time without a look is enough to refuse when the session is over
+ * already, so that a share that has lapsed is not counted on again and again.
  *
  * @param me          the caller's owner record; no other thread uses it at the same time
+ * @param index       of the counter, in range
  * @param generation  of the counter, from when its name was compared
- * @param count       the count that was reached (on SLOTSHARE_OK)
- * @param tag         the slot's word, for slot_give() (on SLOTSHARE_OK)
- * @return SLOTSHARE_OK, SLOTSHARE_FULL, SLOTSHARE_ESTALE: the counter was retired.
+ * @param known       a CLOCK_BOOTTIME in ms that is over
+ * @param quick       leave to a slower try what is seldom needed
+ * @return SLOTSHARE_OK: *out is filled; SLOTSHARE_FULL; SLOTSHARE_ESTALE: the counter was retired;
+ *         SLOT_AGAIN.
  */
-int slot_take(const struct segment *segment, uint32_t me, struct counter *counter,
-              uint32_t generation, uint32_t slot, slot_session session, void *arg, uint32_t *count,
-              uint64_t *tag);
+int slot_try(const struct segment *segment, uint32_t me, uint32_t index, uint32_t generation,
+             uint32_t slot, uint64_t known, bool quick, struct taken *out);
+
+/** Give back what slot_try() has just taken. @return SLOTSHARE_FULL, or SLOTSHARE_EDAMAGED. */
+int slot_undo(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag);
 
 /**
  * Give back: the slot becomes free and its counter's count goes down by one.
  *
- * @param tag       as slot_take() gave it
+ * @param tag       as slot_try() gave it
  * @param alone     no other thread of the slot's process can be giving it back now
  * @param counter   the counter, for waking and statistics (on SLOTSHARE_OK)
  * @return SLOTSHARE_OK; SLOTSHARE_ESTALE: not held under this tag; SLOTSHARE_EDAMAGED.
  */
 int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag, bool alone,
               struct counter **counter);
+
+/** The same, without what is seldom needed. slot: in range. @return also SLOT_AGAIN: nothing has
+ * changed, and slot_give() knows what to do. */
+int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
+                    bool alone, struct counter **counter);
 
 /** Replace the tag of a counter, leaving its count: what was decided on an older word fails now.
  * @return the count at that moment. */

@@ -218,7 +218,7 @@ int slotshare_stat_slots(slotshare *handle, slotshare_slot_visitor visit, void *
         struct slotshare_slot_stat stat = {.counter = counter,
                                            .owner = leader,
                                            .pid = (int32_t)READ(segment->owners[leader].pid),
-                                           .age_ms = age(now, READ(slot->since))};
+                                           .age_ms = age(now, clock_tick_ms(READ(slot->since)))};
         if (visit(&stat, arg)) {
             break;
         }

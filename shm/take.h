@@ -14,6 +14,9 @@ enum { REAP_EVERY_MS = 100 };
 int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, bool queued,
              slotshare_slot *out);
 
+/** Count the takes that the thread has kept to itself. */
+void take_count(slotshare *handle, struct thread *self);
+
 /** A take was refused for good, or begins to wait: count it, and tell the bridge. */
 void take_refused(slotshare *handle, uint32_t index);
 

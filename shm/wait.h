@@ -52,11 +52,14 @@ static inline void wait_wake_one(const struct segment *segment, struct counter *
 void wait_insist(struct counter *counter);
 void wait_content(struct counter *counter);
 
-/** Has somebody insisted? For takes that have not waited. */
+/** Has somebody insisted? For takes that have not waited. wait_yields(): perhaps. */
 bool wait_must_yield_slow(struct counter *counter, uint32_t until);
-static inline bool wait_must_yield(struct counter *counter) {
+static inline uint32_t wait_yields(const struct counter *counter) {
     /* relaxed: a hint about order, nothing depends on it */
-    uint32_t until = atomic_load_explicit(&counter->yield, memory_order_relaxed);
+    return atomic_load_explicit(&counter->yield, memory_order_relaxed);
+}
+static inline bool wait_must_yield(struct counter *counter) {
+    uint32_t until = wait_yields(counter);
     return until != 0 && wait_must_yield_slow(counter, until);
 }
 

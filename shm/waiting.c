@@ -65,16 +65,6 @@ static inline int first_try(slotshare *handle, slotshare_counter counter, slotsh
     return LIKELY(result == SLOTSHARE_OK) ? take_try(handle, *self, counter, false, slot) : result;
 }
 
-HOT int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
-                                  slotshare_slot *slot) {
-    struct thread *self;
-    int result = first_try(handle, counter, slot, &self);
-    if (UNLIKELY(result == SLOTSHARE_FULL)) {
-        take_refused(handle, counter.index);
-    }
-    return result;
-}
-
 int slotshare_counter_acquire_wait(slotshare *handle, slotshare_counter counter,
                                    slotshare_slot *slot, int timeout_ms) {
     struct thread *self;

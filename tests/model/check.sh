@@ -42,8 +42,11 @@ explore right -DREAPER_DEATHS=1
 explore right -DLIVES=2
 explore right -DDEATHS=2
 explore right -DLOWER -DDEATHS=0
+explore right -DLOWER -DONE_DIES
 explore wrong -DNO_ACK
+explore wrong -DLOST_PROOF -DLOWER -DONE_DIES
 explore wrong -DACK_FIRST
+explore wrong -DPROOFS_LAST -DLOWER -DONE_DIES
 explore wrong -DLATE_ANNOUNCE
 explore wrong -DRECORD_FIRST
 explore wrong -DSEQ_RESET -DLIVES=2 -DDEATHS=2

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shm/slot.c and shm/reap.c as a model: take, give back, help, reap, and a share that is lowered.
- * Two owner records with one slot each, one counter, a reaper. Each load, store and
+ * shm/slot.c and shm/reap.c as a model: take, give back, proofs, reap, and a share that is lowered.
+ * Two owner records with one slot and room for one proof each, one counter, a reaper. Each load, store and
  * compare-and-swap is one step; a process may die before any of them, the reaper too. When nothing
  * can go on, the count must be what the slots say.
  *
- * See README.md for what this does not say. NO_ACK, ACK_FIRST, LATE_ANNOUNCE, RECORD_FIRST,
- * SEQ_RESET, NO_TOUCH: mistakes that must be found, as in shm/mutant.h.
+ * See README.md for what this does not say. NO_ACK, LOST_PROOF, ACK_FIRST, LATE_ANNOUNCE,
+ * RECORD_FIRST, SEQ_RESET, NO_TOUCH: mistakes that must be found, as in shm/mutant.h; and
+ * PROOFS_LAST: recovery reads the ack before the proofs.
  */
 #ifndef LIVES
 #define LIVES 1 /* processes that use each record, one after the other */
@@ -21,6 +22,7 @@
 #define REAPER_DEATHS 0
 #endif
 #define SHARE 2
+/* ONE_DIES: only worker 1, which only takes: what proofs are about, in fewer states. */
 #define BRIDGE 2
 #define NOBODY 3
 
@@ -44,6 +46,9 @@ typedef owner_record {
     bit over;   /* nobody will come any more */
 };
 owner_record o[2];
+/* What each of them, and the bridge, has kept of others. */
+typedef proof { byte owner = NOBODY; byte seq };
+proof proofs[3];
 byte deaths = DEATHS, reaper_deaths = REAPER_DEATHS;
 bit reaper_dies;
 byte most = 255; /* after the share was lowered: the count must not go above this */
@@ -61,24 +66,44 @@ inline announce_end(who) {
     }
 }
 
-/* Rule 1. Reads the announcement, then replaces it if it is still the same. */
-inline help(who) {
-#ifndef NO_ACK
+/* Rule 1. Reads the announcement that a proof is about, then replaces it if it is still the same. */
+inline acknowledge(who) {
+#ifndef LOST_PROOF
     if
-    :: w_owner < BRIDGE && w_owner != who ->
-        d_step { a_seq = o[w_owner].seq; a_what = o[w_owner].what; a_ack = o[w_owner].ack }
+    :: proofs[who].owner < BRIDGE ->
+        d_step {
+            a_seq = o[proofs[who].owner].seq; a_what = o[proofs[who].owner].what;
+            a_ack = o[proofs[who].owner].ack
+        }
         if
-        :: a_seq == w_seq && a_what != IDLE && !a_ack ->
+        :: a_seq == proofs[who].seq && a_what != IDLE && !a_ack ->
             d_step {
                 if
-                :: o[w_owner].seq == a_seq && o[w_owner].what == a_what && !o[w_owner].ack ->
-                    o[w_owner].ack = 1
+                :: o[proofs[who].owner].seq == a_seq && o[proofs[who].owner].what == a_what &&
+                   !o[proofs[who].owner].ack -> o[proofs[who].owner].ack = 1
                 :: else
                 fi
             }
         :: else
         fi
     :: else
+    fi
+#else
+    skip
+#endif
+}
+
+/* Rule 1. A proof about the same owner is replaced at once, or, as if it were of another counter,
+ * passed on first; any other is passed on. */
+inline keep_proof(who) {
+#ifndef NO_ACK
+    if
+    :: w_owner != NOBODY && w_owner != who && proofs[who].owner == w_owner ->
+        proofs[who].seq = w_seq
+    :: w_owner != NOBODY && w_owner != who ->
+        acknowledge(who);
+        d_step { proofs[who].owner = w_owner; proofs[who].seq = w_seq }
+    :: w_owner == NOBODY || w_owner == who
     fi
 #else
     skip
@@ -121,7 +146,7 @@ inline take(who) {
 #endif
         :: else
         fi;
-        help(who);
+        keep_proof(who);
 #ifdef RECORD_FIRST
         d_step { o[who].slot = HELD; o[who].slot_seq = seq };
 #endif
@@ -142,7 +167,7 @@ inline count_down(who) {
     :: !swapped ->
         read_word();
         assert(w_count > 0);
-        help(who);
+        keep_proof(who);
         replace_word(w_count - 1, who, seq)
     :: swapped -> break
     od;
@@ -175,7 +200,11 @@ proctype worker(byte me) {
                 round++;
                 take(me);
                 if
+#ifdef ONE_DIES
+                :: o[me].slot == HELD && me == 0 -> give(me)
+#else
                 :: o[me].slot == HELD -> give(me)
+#endif
                 :: o[me].slot == HELD -> goto kept /* lives on, and holds it */
                 :: else
                 fi
@@ -197,8 +226,10 @@ kept:
 
 proctype killer() {
     do
+#ifndef ONE_DIES
     :: deaths > 0 && o[0].used && !o[0].dead && !o[0].over && !o[0].die ->
         d_step { deaths--; o[0].die = 1 }
+#endif
     :: deaths > 0 && o[1].used && !o[1].dead && !o[1].over && !o[1].die ->
         d_step { deaths--; o[1].die = 1 }
     :: reaper_deaths > 0 && (o[0].locked || o[1].locked) && !reaper_dies ->
@@ -207,19 +238,30 @@ proctype killer() {
     od
 }
 
-/* Rule 4: the word first, the ack second. */
+inline is_kept(who, victim) {
+    happened = happened || (proofs[who].owner == victim && proofs[who].seq == seq)
+}
+
+/* Rule 4: the word first, the proofs second, the ack last. */
 inline did_it_happen(victim) {
-#ifdef ACK_FIRST
-    early = o[victim].ack;
+#if defined(ACK_FIRST)
+    happened = o[victim].ack;
+    is_kept(1 - victim, victim);
+    is_kept(BRIDGE, victim);
     read_word();
-    happened = (w_owner == victim && w_seq == seq) || early;
+    happened = happened || (w_owner == victim && w_seq == seq)
+#elif defined(PROOFS_LAST)
+    read_word();
+    happened = (w_owner == victim && w_seq == seq);
+    happened = happened || o[victim].ack;
+    is_kept(1 - victim, victim);
+    is_kept(BRIDGE, victim)
 #else
     read_word();
     happened = (w_owner == victim && w_seq == seq);
-    if
-    :: !happened -> happened = o[victim].ack
-    :: else
-    fi;
+    is_kept(1 - victim, victim);
+    is_kept(BRIDGE, victim);
+    happened = happened || o[victim].ack
 #endif
 }
 
@@ -278,7 +320,7 @@ inline reap(victim) {
 
 proctype reaper() {
     LOCALS;
-    bit happened, early;
+    bit happened;
     do
     :: d_step { o[0].dead && !o[0].locked -> o[0].locked = 1 }; reap(0)
     :: d_step { o[1].dead && !o[1].locked -> o[1].locked = 1 }; reap(1)
@@ -296,7 +338,7 @@ proctype bridge() {
     share = 1;
 #ifndef NO_TOUCH
     do
-    :: !swapped -> read_word(); help(BRIDGE); replace_word(w_count, BRIDGE, 1)
+    :: !swapped -> read_word(); keep_proof(BRIDGE); replace_word(w_count, BRIDGE, 1)
     :: swapped -> break
     od;
     most = (w_count > 1 -> w_count : 1)

@@ -35,6 +35,7 @@ static const char usage[] =
 const struct mode modes[] = {
     {"alone", "killed at every instruction of every call", mode_alone, 31, 1},
     {"tag", "its tag is overwritten before it is recovered", mode_tag, 11, 1},
+    {"proof", "and so is the proof of what it did", mode_proof, 5, 1},
     {"live", "stopped, others go on and reap, then it goes on or dies", mode_live, 41, 1},
     {"share", "the share is lowered while a take is under way", mode_share, 11, 1},
     {"double", "two threads give back the same slot", mode_double, 3, 1},

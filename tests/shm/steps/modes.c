@@ -110,6 +110,43 @@ void mode_tag(struct world *world) {
     }
 }
 
+/* ---- proof ----------------------------------------------------------------------------------- */
+
+/* Its tag is overwritten on one counter, and then the proof of that by an older tag on another. */
+static void elsewhere(struct world *world) {
+    slotshare_slot slot;
+    traffic(world);
+    if (controller_take(world, world->heal, &slot)) {
+        controller_give(world, slot);
+    } else {
+        mistake(world, "the controller cannot take a slot of another counter");
+    }
+}
+
+/* 0: after its death; 1: while it stands still, and it dies; 2: and it goes on */
+static void proof_point(struct world *world, const struct op *op, int place, int ending) {
+    point_begin(world, (unsigned)place, 0, ending, "%s", op->name);
+    walk(world, op, place);
+    if (ending > 0) {
+        elsewhere(world);
+    }
+    if (ending == 2) {
+        actor_finish(world, 0);
+        (void)world_check(world, "finished");
+    } else {
+        actor_kill(world, 0);
+    }
+    if (ending == 0) {
+        elsewhere(world);
+    }
+    point_end(world);
+}
+
+void mode_proof(struct world *world) {
+    every_place(world, "take-after-other", 3, proof_point);
+    every_place(world, "give-after-other", 3, proof_point);
+}
+
 /* ---- live ------------------------------------------------------------------------------------ */
 
 /* What a busy host does meanwhile: all of it must succeed while the victim stands still. */

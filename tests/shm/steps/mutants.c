@@ -25,6 +25,7 @@ static const struct {
 } where[] = {
     [MUTANT_PUBLISHED_TWICE] = {"live", "1", "insert"},
     [MUTANT_NO_ACK] = {"tag", "1"},
+    [MUTANT_LOST_PROOF] = {"proof", "1"},
     [MUTANT_RECORD_FIRST] = {"alone", "1"},
     [MUTANT_ACK_FIRST] = {"paused", "997"},
     [MUTANT_LATE_ANNOUNCE] = {"alone", "1"},

@@ -110,6 +110,16 @@ static void prepare_two(struct world *world, struct told *told) {
     told->held = 2;
 }
 
+/* Its tag is on another counter, too. */
+static void prepare_elsewhere(struct world *world, struct told *told) {
+    slotshare_slot slot;
+    if (slotshare_counter_acquire(world->handle, world->heal, &slot) != SLOTSHARE_OK ||
+        slotshare_release(world->handle, slot) != SLOTSHARE_OK) {
+        failed(told);
+    }
+    prepare_one(world, told);
+}
+
 /* Without a touch on the counters: the dead one's tag must stay where it is. */
 static void prepare_attached(struct world *world, struct told *told) {
     struct thread *self;
@@ -234,6 +244,7 @@ static void run_reap(struct world *world, struct told *told) {
 static const struct op ops[] = {
     {"take", prepare_warm, run_take, false, NULL},
     {"take-after-take", prepare_taken, run_take, false, NULL},
+    {"take-after-other", prepare_elsewhere, run_take, false, NULL},
     {"take-by-name", prepare_warm, run_take_name, false, NULL},
     {"take-new-name", prepare_warm, run_take_new, false, NULL},
     {"take-first", prepare_nothing, run_take, false, NULL},
@@ -241,6 +252,7 @@ static const struct op ops[] = {
     {"refused", prepare_reaping, run_refused, false, NULL},
     {"heal", prepare_reaping, run_heal, false, NULL},
     {"give", prepare_one, run_give, false, NULL},
+    {"give-after-other", prepare_elsewhere, run_give, false, NULL},
     {"give-twice", prepare_one, run_give, true, second_give},
     {"wait", prepare_warm, run_wait, false, NULL},
     {"wait-in-vain", prepare_warm, run_wait_full, false, NULL},

@@ -149,6 +149,7 @@ extern const unsigned mode_count;
 
 void mode_alone(struct world *world);
 void mode_tag(struct world *world);
+void mode_proof(struct world *world);
 void mode_live(struct world *world);
 void mode_share(struct world *world);
 void mode_double(struct world *world);
