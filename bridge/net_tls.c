@@ -49,7 +49,16 @@ static char *read_open_file(int fd) {
     return text;
 }
 
-static int read_pem(char **out, const char *option, const char *path, char *error,
+/* Like PostgreSQL: nobody but its owner may read a key; only one of root's may be shown to a group,
+ * which is how a key that several services use is kept. */
+static bool key_is_private(int fd) {
+    struct stat info;
+    return fstat(fd, &info) == 0 && (info.st_mode & S_IRWXO) == 0 &&
+           ((info.st_mode & S_IRWXG) == 0 ||
+            (info.st_uid == 0 && (info.st_mode & (S_IWGRP | S_IXGRP)) == 0));
+}
+
+static int read_pem(char **out, const char *option, const char *path, bool secret, char *error,
                     size_t error_size) {
     if (path == NULL) {
         (void)snprintf(error, error_size,
@@ -57,22 +66,30 @@ static int read_pem(char **out, const char *option, const char *path, char *erro
         return -1;
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    *out = fd >= 0 ? read_open_file(fd) : NULL;
+    const bool open_to_others = secret && fd >= 0 && !key_is_private(fd);
+    *out = fd >= 0 && !open_to_others ? read_open_file(fd) : NULL;
     int why = errno;
     if (fd >= 0)
         close(fd);
     if (*out != NULL)
         return 0;
-    (void)snprintf(error, error_size, "cannot read %s = %s: %s", option, path, strerror(why));
+    if (open_to_others)
+        (void)snprintf(error, error_size,
+                       "%s = %s: others can read it; chmod 0600 it (0640 when it belongs to root), "
+                       "and make a new one if somebody may have",
+                       option, path);
+    else
+        (void)snprintf(error, error_size, "cannot read %s = %s: %s", option, path, strerror(why));
     return -1;
 }
 
 int net_tls_load(struct net_tls_files *out, const struct conf *conf, char *error,
                  size_t error_size) {
     *out = (struct net_tls_files){0};
-    if (read_pem(&out->certificate, "certificate", conf->certificate, error, error_size) == 0 &&
-        read_pem(&out->key, "key", conf->key, error, error_size) == 0 &&
-        read_pem(&out->ca, "ca", conf->ca, error, error_size) == 0)
+    if (read_pem(&out->certificate, "certificate", conf->certificate, false, error, error_size) ==
+            0 &&
+        read_pem(&out->key, "key", conf->key, true, error, error_size) == 0 &&
+        read_pem(&out->ca, "ca", conf->ca, false, error, error_size) == 0)
         return 0;
     net_tls_free(out);
     return -1;

@@ -15,6 +15,7 @@ import time
 
 BUILD = os.environ["SLOTSHARE_BUILD"]
 BRIDGE = os.path.join(BUILD, "bin", "slotshare-bridge")
+SLOTSHARE = os.path.join(BUILD, "bin", "slotshare")
 HOLDER = os.path.join(BUILD, "tests", "bridge_holder")
 PATIENCE = 60.0
 
@@ -183,31 +184,18 @@ class Cluster:
         tls = ""
         if node.url.startswith("tls"):
             base = os.path.join(self.directory, node.name)
-            tls = (f"certificate = {base}.crt\nkey = {base}.key\n"
-                   f"ca = {self.directory}/ca.crt\n")
+            tls = (f"certificate = {base}.pem\nkey = {base}.key\n"
+                   f"ca = {self.directory}/ca.pem\n")
         return (f"[node]\nname = {node.name}\nsegment = {node.segment}\n"
                 f"directory = {node.directory}\nstate = {node.state}\ncounters = 1024\n"
                 f"slots = 4096\nowners = {self.owners}\n"
                 f"[cluster]\nreplicate = outbound_domains\n{members}{tls}{self.options}"
                 f"{limits or self.limits}")
 
-    def openssl(self, *arguments):
-        subprocess.run(["openssl", *arguments], cwd=self.directory, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
     def make_certificates(self):
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        self.openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2",
-                     "-subj", "/CN=ca")
-        for node in self.nodes:
-            name = node.name
-            self.openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr",
-                         "-subj", "/CN=slotshare")
-            with open(os.path.join(self.directory, f"{name}.ext"), "w", encoding="ascii") as ext:
-                ext.write(f"subjectAltName=DNS:{name}\n")
-            self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                         "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext",
-                         "-out", f"{name}.crt")
+        pki = [SLOTSHARE, "pki", "--directory", self.directory]
+        for words in (["init"], *(["member", node.name] for node in self.nodes)):
+            subprocess.run([*pki, *words], check=True, stdout=subprocess.DEVNULL)
 
     def worker(self, i, host="mx.example.com"):
         worker = Worker(self.nodes[i], host)

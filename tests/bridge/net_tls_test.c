@@ -126,6 +126,12 @@ static void bad_files(void **state) {
     expect_refused(cluster, "is of no use");
     use_files(cluster, 0, "m1.crt", "m1.key", "ca.crt");
     expect_refused(cluster, "and name m0");
+    use_files(cluster, 0, "m0.crt", "m0.key", "ca.crt");
+    const mode_t open_to_others[] = {0604, 0644, 0620, 0660, 0602};
+    for (size_t i = 0; i < sizeof open_to_others / sizeof *open_to_others; i++) {
+        assert_int_equal(chmod(cluster->conf[0].key, open_to_others[i]), 0);
+        expect_refused(cluster, "others can read it; chmod 0600");
+    }
     free(cluster->conf[0].key);
     cluster->conf[0].key = NULL;
     expect_refused(cluster, "needs key = FILE");

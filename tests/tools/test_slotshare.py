@@ -8,7 +8,7 @@ import unittest
 from support import (BAD_CONFIG, CONFIG, HOST, LIMIT, LIMIT_LINE, OS_ERROR, SLOTSHARE, UNAVAILABLE,
                      USAGE, Case)
 
-COMMANDS = ("check", "explain", "run", "reload", "version", "help")
+COMMANDS = ("check", "explain", "pki", "run", "reload", "version", "help")
 
 
 class Usage(Case):
@@ -21,8 +21,8 @@ class Usage(Case):
     def test_an_unknown_command_is_told_which_there_are(self):
         status, out, errors = self.call(SLOTSHARE, "frobnicate")
         self.assertEqual((status, out), (USAGE, ""))
-        self.assertEqual(errors, "slotshare: no such command: frobnicate; there are check, explain,"
-                                 " run, reload, version, help; see 'slotshare --help'\n")
+        self.assertEqual(errors, "slotshare: no such command: frobnicate; there are "
+                                 f"{', '.join(COMMANDS)}; see 'slotshare --help'\n")
 
     def test_help_of_everything(self):
         for words in (["--help"], ["-h"], ["help"]):
@@ -42,7 +42,7 @@ class Usage(Case):
             self.assertLessEqual(max(map(len, out.splitlines())), 100)
 
     def test_every_option_in_the_help_is_taken_and_no_other(self):
-        for name in ("check", "explain", "run", "reload"):
+        for name in COMMANDS[:-2]:
             out = self.call(SLOTSHARE, name, "--help")[1]
             for option in re.findall(r"^  (?:-\w,|   ) --([\w-]+) \w+ ", out, re.M):
                 if option != "help":

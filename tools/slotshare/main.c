@@ -43,7 +43,7 @@ static const struct command command_help_row = {
 };
 
 static const struct command *const commands[] = {
-    &command_check,  &command_explain, &command_run,
+    &command_check,  &command_explain, &command_pki,      &command_run,
     &command_reload, &command_version, &command_help_row,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
