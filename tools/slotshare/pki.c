@@ -16,8 +16,6 @@
 
 #include "command.h"
 
-extern char **environ;
-
 enum { DAYS_CA = 3650, DAYS_MEMBER = 730, NAME_MAX_DNS = 128, EXISTS = 1 };
 
 struct settings {
