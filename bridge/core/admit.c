@@ -54,6 +54,15 @@ static void learn_limit(struct core *core, struct entry *entry, const struct pee
     }
 }
 
+/* A proposal may be withdrawn, and then the reserve is there again, asked of no one: only a promise
+ * can make a member hold less than that. */
+static int32_t least(const struct core *core, const struct core_heartbeat *heartbeat,
+                     const struct entry *entry) {
+    bool promised = heartbeat->ready != 0 && heartbeat->ready == core->pending.epoch &&
+                    heartbeat->ready_digest == core->pending.digest;
+    return promised || MUTANT(core, MUTANT_BELOW_RESERVE) ? 0 : entry->reserve;
+}
+
 static void report(struct core *core, const struct core_heartbeat *heartbeat, int at) {
     struct peer *peer = &core->peer[at];
     bool same_epoch = heartbeat->epoch == core->committed.epoch;
@@ -83,7 +92,8 @@ static void report(struct core *core, const struct core_heartbeat *heartbeat, in
             } else if (held > entry->ceiling) {
                 entry->ceiling = INT32_MAX;
             }
-            entry->out = held;
+            int32_t floor = least(core, heartbeat, entry);
+            entry->out = held > floor ? held : floor;
             entry->confirmed = true;
             entry->share = entry->share < held ? entry->share : held;
         }
@@ -111,9 +121,8 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     bool valid = heartbeat->join == CORE_JOIN_VALID;
     int32_t held = record != NULL ? clamp(record->held) : valid ? entry->home : entry->reserve;
 
-    if (!valid && held < entry->reserve) {
-        held = entry->reserve; /* it may be about to learn of a commit */
-    }
+    int32_t floor = valid ? least(core, heartbeat, entry) : entry->reserve;
+    held = held > floor ? held : floor; /* without a session it may be about to learn of a commit */
     if (!entry->present) {
         entry->present = true;
         entry->out = held;
@@ -229,6 +238,7 @@ static void note_config(struct core *core, uint64_t now, const struct core_heart
         coordinator_touch(core, core->active[i]);
     }
     peer->proposed = heartbeat->proposed;
+    peer->is_new = heartbeat->epoch == 0;
     peer->proposed_at = now;
     if (core->pending.members != 0 || heartbeat->proposed != 0 ||
         heartbeat->epoch != core->committed.epoch) {
@@ -242,6 +252,24 @@ static bool same_config(const struct core *core, const struct core_heartbeat *he
            (heartbeat->ready == core->committed.epoch &&
             heartbeat->ready_digest == core->committed.digest) ||
            MUTANT(core, MUTANT_FOREIGN_GOES_ON);
+}
+
+/* It does not know what is committed here, and so is not admitted. But a new node holds nothing,
+ * and another one no more than its reserve after that long: it is known then, so that what is
+ * pending need not wait for a configuration that it may never have. */
+static void note_stranger(struct core *core, const struct core_heartbeat *heartbeat, int at) {
+    struct peer *peer = &core->peer[at];
+    const struct core_heartbeat nothing = {.join = CORE_JOIN_EXPIRED};
+
+    if (peer->state != PEER_UNKNOWN_GONE &&
+        (peer->state != PEER_UNKNOWN || heartbeat->epoch != 0)) {
+        return;
+    }
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        count_held(core, &nothing, at, false, core->active[i]);
+    }
+    peer->state = PEER_GONE;
+    coordinator_shrink_mass(core);
 }
 
 void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
@@ -259,7 +287,11 @@ void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heart
         return;
     }
     note_config(core, now, heartbeat, at);
-    if (peer->state == PEER_NONE || !same_config(core, heartbeat)) {
+    if (peer->state == PEER_NONE) {
+        return;
+    }
+    if (!same_config(core, heartbeat)) {
+        note_stranger(core, heartbeat, at);
         return;
     }
     if (known && !same_boot && heartbeat->join != CORE_JOIN_FRESH) {

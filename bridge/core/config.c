@@ -153,6 +153,19 @@ enum core_config_result core_config_check(const struct core *core,
                                                                     : CORE_CONFIG_BAD;
 }
 
+/* Caps go down, and what was read last may be less than what is in use by now: until it is read
+ * again, that is what could be taken before. */
+static void distrust_reads(struct core *core, uint64_t now) {
+    for (uint32_t i = 0; i < core->watched_count; i++) {
+        struct counter *counter = &core->counter[core->watched[i]];
+        int32_t cap = table_cap(core, now, counter);
+        if (!MUTANT(core, MUTANT_TRUST_READS)) {
+            counter->in_use = counter->in_use > cap ? counter->in_use : cap;
+        }
+        table_read(core, core->watched[i]);
+    }
+}
+
 enum core_config_result core_config_propose(struct core *core, uint64_t now,
                                             const struct core_membership *config) {
     enum core_config_result result = core_config_check(core, config);
@@ -160,11 +173,12 @@ enum core_config_result core_config_propose(struct core *core, uint64_t now,
     if (result != CORE_CONFIG_PROPOSED && result != CORE_CONFIG_WITHDRAWN) {
         return result;
     }
-    if (core->pending.members != 0) {
+    if (core->pending.members != 0 && !MUTANT(core, MUTANT_WITHDRAW_KEEPS)) {
         /* The coordinator has been told of no more than what was pending allows, and deals the rest
          * to others. What this node may take goes up again now: only a new session may say so. */
         config_keep_to_reserve(core, now);
     }
+    distrust_reads(core, now);
     core->promised = core->promising = core->fits = false;
     if (result == CORE_CONFIG_WITHDRAWN) {
         memset(&core->pending, 0, sizeof core->pending);
@@ -274,6 +288,7 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
     memset(&core->pending, 0, sizeof core->pending);
     memset(&core->foreign, 0, sizeof core->foreign);
     core->promised = core->fits = false;
+    config_forget_vouched(core);
     for (uint32_t key = 0; key < core->keys; key++) {
         core->counter[key].limit = core->counter[key].pending_limit;
     }

@@ -53,6 +53,7 @@ static void adopt_epoch(struct core *core, uint64_t epoch) {
     action->commit.member = core_has_member(&core->committed, core->self);
     core->committed.epoch = epoch;
     core->promised = false;
+    config_forget_vouched(core);
     core->pending.epoch = core->pending.members != 0 ? epoch + 1 : 0;
     memset(&core->foreign, 0, sizeof core->foreign);
 }
@@ -65,15 +66,19 @@ void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch
     /* What is promised here may be taken from anybody, however old it is: without this promise
      * nothing later was committed. Else only what is so now may be taken. */
     bool kept = core->promised && epoch == core->pending.epoch;
+    /* Nor can it do harm to be no member any more. */
+    bool goes = !core_has_member(&core->pending, core->self);
     proven = proven || MUTANT(core, MUTANT_ADOPT_UNPROVEN);
     if (core->pending.members != 0 && core->pending.digest == digest) {
-        if ((kept || proven) && config_commit(core, now, epoch) && core->leading) {
+        if ((kept || proven || goes) && config_commit(core, now, epoch) && core->leading) {
             coordinator_step_down(core); /* its accounts are of the old configuration */
         }
     } else if (core->committed.epoch != 0 && core->committed.digest == digest) {
         if (proven || !core->promised) {
             adopt_epoch(core, epoch);
         }
+    } else if (core->committed.epoch == 0 && core->leading) {
+        coordinator_step_down(core); /* there is something to join: nothing to found */
     } else if (core->committed.epoch != 0 || proven) {
         learn_foreign(core, now, from, epoch, digest);
     }
@@ -110,8 +115,16 @@ bool config_heard_lately(const struct core *core, uint64_t now, const struct pee
     return peer->heard != 0 && now <= peer->heard + core_margin(core->timers.session);
 }
 
+/* Who is dead under one configuration may be alive under the next, as a new node. */
+void config_forget_vouched(struct core *core) {
+    for (int i = 0; i < core->peers; i++) {
+        core->peer[i].vouched_dead = MUTANT(core, MUTANT_VOUCH_LASTS) && core->peer[i].vouched_dead;
+        core->peer[i].vouch_until = 0;
+    }
+}
+
 static void hear_vouched(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
-    for (uint32_t i = 0; i < heartbeat->vouched; i++) {
+    for (uint32_t i = 0; i < heartbeat->vouched && heartbeat->epoch == core->committed.epoch; i++) {
         int at = core_find_peer(core, heartbeat->vouched_dead[i]);
         if (at >= 0 && core->peer[at].hash != core->self &&
             !config_heard_lately(core, now, &core->peer[at])) {

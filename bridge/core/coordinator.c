@@ -121,6 +121,7 @@ static void forget_peer(const struct core *core, struct peer *peer) {
     peer->last_ack = peer->gone_at = peer->ack = peer->hello = peer->grant_floor = 0;
     peer->admit = false;
     peer->ready = peer->ready_digest = peer->proposed = peer->proposed_at = 0;
+    peer->is_new = false;
 }
 
 void coordinator_take_over(struct core *core, uint64_t now) {
@@ -216,6 +217,16 @@ static bool accounts_fit(const struct core *core, uint32_t key) {
     return true;
 }
 
+/* A new node holds nothing, and takes nothing before it is told of the commit: its proposal will
+ * do. (It may not even hear this coordinator, which its file need not name.) */
+static bool ready(const struct core *core, const struct peer *peer) {
+    if (peer->hash == core->self) {
+        return core->fits;
+    }
+    return (peer->ready == core->pending.epoch && peer->ready_digest == core->pending.digest) ||
+           (peer->is_new && peer->proposed == core->pending.digest);
+}
+
 static bool may_commit(const struct core *core) {
     bool promised = core->promised || MUTANT(core, MUTANT_READY_UNPROMISED);
     if (core->pending.members == 0 || !promised || core->minority || core->promising ||
@@ -227,10 +238,7 @@ static bool may_commit(const struct core *core) {
         if (peer->hash == 0 || peer->vouched_dead) {
             continue; /* an operator vouches that it holds nothing */
         }
-        bool fits = peer->hash == core->self ? core->fits
-                                             : peer->ready == core->pending.epoch &&
-                                                   peer->ready_digest == core->pending.digest;
-        if (!fits || is_unknown(peer)) {
+        if (!ready(core, peer) || is_unknown(peer)) {
             return false;
         }
     }
@@ -283,6 +291,10 @@ bool coordinator_run(struct core *core, uint64_t now) {
     if (full) {
         core->full_due = now + FULL_PASS_MS;
         age(core, now);
+        election_give_way(core, now);
+        if (!core->leading) {
+            return true;
+        }
         if (may_commit(core) && core->applying == 0) {
             commit(core, now);
         }

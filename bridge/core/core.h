@@ -94,10 +94,11 @@ struct core_options {
     uint64_t seed;    /**< of the waits that must differ between nodes; anything */
     uint32_t keys; /**< counters at most, 1 to CORE_KEYS_MAX; about 4.5 kB of address space each */
     struct core_timers timers;
-    /** As CORE_COMMIT had it stored. epoch 0, members 0: none yet, this is a new node. It holds
-     * nothing until it learns that `pending` is committed, or founds a cluster with others that are
-     * as new: all members of its file that have the same file. To found one with less than all
-     * members, start one of them with its file as committed, epoch 1. */
+    /** As CORE_COMMIT had it stored. epoch 0, members 0: none yet, this is a new node (only with a
+     * segment that nobody has taken from). It holds nothing until it learns that `pending` is
+     * committed, or founds a cluster with others that are as new: all members of its file that have
+     * the same file. To found one with less than all members, start one of them with its file as
+     * committed, epoch 1. */
     struct core_membership committed;
     /** What the segment holds as pending; members 0: none. promised: as CORE_PROMISE had it stored,
      * and epoch is the promise's; else epoch does not matter. */
@@ -278,7 +279,7 @@ uint64_t core_next_tick(const struct core *core);
 /**
  * Explain a key: deal_hash() of the counter's name, and its limit here (0 to CONF_LIMIT_MAX; of a
  * counter that the own rule set never makes: the limit in the record that named it). pending_limit:
- * under the pending configuration; the same as limit when none is pending.
+ * under the pending configuration; the same as limit when none is pending, or none is committed.
  * @return false, and nothing changed: key out of range, already another counter's, or a bad limit.
  */
 bool core_counter_define(struct core *core, uint32_t key, uint64_t hash, int32_t limit,
@@ -336,10 +337,14 @@ enum core_config_result core_config_check(const struct core *core,
                                           const struct core_membership *config);
 
 /**
- * A file was loaded. First call core_config_check(). When it says PROPOSED, write the rule set into
- * the segment as the pending one, define every counter again with its pending_limit, and call this;
- * when WITHDRAWN, drop the pending one from the segment and call this; all that without any other
- * event in between. With the other results nothing changes here or there.
+ * A file was loaded. First call core_config_check(). With PROPOSED and WITHDRAWN go on, without any
+ * other event in between; with the other results nothing changes here or there.
+ * - Nothing was pending: write the rule set into the segment as the pending one, define every
+ *   counter again with its pending_limit, and call this.
+ * - Something was: it kept workers low, and what it kept from them was dealt to others. So define
+ *   the counters, call this, which ends the session, and perform all actions. Only then replace
+ * what is pending in the segment, or drop it. What is stored of an older promise is void with
+ * either (others have gone beyond it).
  */
 enum core_config_result core_config_propose(struct core *core, uint64_t now,
                                             const struct core_membership *config);
@@ -355,8 +360,8 @@ void core_promise_done(struct core *core, uint64_t now, bool stored);
 /**
  * The operator vouches that this member is dead and holds nothing: it need not propose, promise or
  * vote, and what it held is free at once. Other nodes are told; a restart of this bridge forgets
- * it, and so does hearing of that member. Its host must not come back with what it had stored: only
- * as a new node.
+ * it, and so do hearing of that member, and the next commit. Its host must not come back before
+ * that, nor with what it had stored: only as a new node.
  * @return false: no other member of that name is known here, or it was heard within the session.
  */
 bool core_vouch_dead(struct core *core, uint64_t now, uint64_t member);

@@ -1,25 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
-/* The order in which members stand: as configured, witnesses last. -1: not a member. */
+/* Of members that go with what is pending new ones know nothing, and cannot hear them. */
+static bool goes(const struct core *core, uint64_t hash) {
+    return core->pending.members != 0 && !core_has_member(&core->pending, hash);
+}
+
+static int class_of(const struct core *core, const struct core_member *member) {
+    return (member->witness ? 1 : 0) + (goes(core, member->hash) ? 2 : 0);
+}
+
+/* The order in which members stand: as configured, witnesses last, and after them those that go
+ * with what is pending. -1: not a member. */
 static int rank_of(const struct core *core, uint64_t hash) {
     const struct core_membership *config =
         core->committed.epoch != 0 ? &core->committed : &core->pending;
-    int rank = 0, found = -1;
-    bool found_witness = false;
+    const struct core_member *self = NULL;
+    int rank = 0;
 
     for (uint32_t i = 0; i < config->members; i++) {
-        if (config->member[i].hash == hash) {
-            found = (int)i;
-            found_witness = config->member[i].witness;
-        }
+        self = config->member[i].hash == hash ? &config->member[i] : self;
     }
-    for (uint32_t i = 0; found >= 0 && i < config->members; i++) {
+    for (uint32_t i = 0; self != NULL && i < config->members; i++) {
         const struct core_member *member = &config->member[i];
-        bool before = member->witness == found_witness ? (int)i < found : found_witness;
-        rank += before ? 1 : 0;
+        int other = class_of(core, member), mine = class_of(core, self);
+        rank += other < mine || (other == mine && member < self) ? 1 : 0;
     }
-    return found < 0 ? -1 : rank;
+    return self == NULL ? -1 : rank;
+}
+
+void election_give_way(struct core *core, uint64_t now) {
+    bool successor = false;
+
+    if (!goes(core, core->self) || core->gave_way == core->pending.digest) {
+        return;
+    }
+    for (int i = 0; i < core->peers; i++) {
+        const struct peer *peer = &core->peer[i];
+        successor = successor || (peer->hash != core->self && peer->committed && peer->pending &&
+                                  peer->said_proposed == core->pending.digest &&
+                                  config_heard_lately(core, now, peer));
+    }
+    if (successor) {
+        core->gave_way = core->pending.digest; /* once: if nobody else can, it is this node again */
+        core->coordinator_heard = now;
+        coordinator_step_down(core);
+    }
 }
 
 void election_seen(struct core *core, const struct core_term *term) {

@@ -64,6 +64,7 @@ struct peer {
     uint64_t grant_floor;
     uint64_t ready, ready_digest;
     uint64_t proposed, proposed_at; /* as said to this leadership, and when */
+    bool is_new;                    /* it has nothing committed */
 };
 
 /** The coordinator's account of one member in one contended counter. */
@@ -161,7 +162,8 @@ struct core {
     uint64_t coordinator, coordinator_heard; /* who, when */
     uint64_t election_due, round, round_sent, seen_number, own_number;
     struct core_term candidate_term;
-    int tries; /* rounds since a coordinator was heard */
+    uint64_t gave_way; /* digest of the proposal for which it made room for a successor */
+    int tries;         /* rounds since a coordinator was heard */
     bool voted[CORE_MEMBERS_MAX];
     bool round_minority;     /* this round may be won without a majority */
     uint64_t majority_heard; /* when a coordinator that has one was heard last */
@@ -292,6 +294,7 @@ void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch
 void config_heard(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat);
 /** Heard within a session. */
 bool config_heard_lately(const struct core *core, uint64_t now, const struct peer *peer);
+void config_forget_vouched(struct core *core);
 /** Fill core->vouched. @return how many. */
 uint32_t config_vouched(struct core *core, uint64_t now);
 /** All members of the pending configuration were heard lately, are as new as this node, and have
@@ -307,6 +310,8 @@ bool heartbeat_run(struct core *core, uint64_t now);
 /* ---- election.c ---- */
 
 bool election_run(struct core *core, uint64_t now);
+/** A coordinator that goes with what is pending leaves its place to one that stays. */
+void election_give_way(struct core *core, uint64_t now);
 /** A coordinator without a majority is obeyed only by those who vote for it. */
 bool election_obeys(const struct core *core, const struct core_deal *deal);
 void election_seen(struct core *core, const struct core_term *term);

@@ -32,7 +32,11 @@ enum core_mutant {
     MUTANT_OLD_MAJORITY,      /**< a commit by a leadership that has no majority in the new one */
     MUTANT_FOREIGN_GOES_ON,   /**< a configuration that is not known here is no reason to stop */
     MUTANT_ADOPT_UNPROVEN,    /**< a new node takes any commit that it hears of */
-    MUTANT_TAKE_OVER_SEEN,    /**< takes over although another group can be seen */
+    MUTANT_VOUCH_LASTS,       /**< who was dead once counts as dead under later configurations */
+    MUTANT_BELOW_RESERVE,     /**< a member with a proposal counts with less than its reserve */
+    MUTANT_WITHDRAW_KEEPS,    /**< a proposal that is withdrawn leaves the session as it is */
+    MUTANT_TRUST_READS,    /**< what was read before a proposal lowered the cap is what is in use */
+    MUTANT_TAKE_OVER_SEEN, /**< takes over although another group can be seen */
     MUTANT_COUNT
 };
 

@@ -165,7 +165,8 @@ bool core_counter_define(struct core *core, uint32_t key, uint64_t hash, int32_t
         return false;
     }
     struct counter *counter = &core->counter[key];
-    if (counter->defined && (counter->hash != hash || counter->limit != limit)) {
+    bool other = counter->limit != limit && core->committed.epoch != 0;
+    if (counter->defined && (counter->hash != hash || other)) {
         return false;
     }
     counter->defined = true;
