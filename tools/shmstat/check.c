@@ -7,8 +7,8 @@
 
 #include "common/exits.h"
 #include "common/options.h"
-#include "common/text.h"
 #include "shmstat.h"
+#include "show/text.h"
 
 static const char program[] = "shmstat check";
 

@@ -11,6 +11,7 @@
 #include "common/exits.h"
 #include "common/options.h"
 #include "shmstat.h"
+#include "show/json.h"
 #include "show/metrics.h"
 
 static const char program[] = "shmstat";

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "shmstat.h"
-#include "view.h"
+#include "show/view.h"
 
 /** How one view is looked at. */
 struct screen_view {

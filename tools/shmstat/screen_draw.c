@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/text.h"
 #include "screen.h"
+#include "show/text.h"
 
 enum {
     CELL_MAX = 512,

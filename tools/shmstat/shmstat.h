@@ -2,13 +2,13 @@
 #ifndef TOOLS_SHMSTAT_SHMSTAT_H
 #define TOOLS_SHMSTAT_SHMSTAT_H
 /**
- * The parts of shmstat: three ways to show a snapshot, and the help.
+ * The parts of shmstat.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "snapshot.h"
+#include "show/snapshot.h"
 
 /** What the command line asks for. */
 struct settings {
@@ -19,17 +19,9 @@ struct settings {
     bool once, json, openmetrics, idle, ascii, version;
 };
 
-enum { FORMAT_VERSION = 1 /**< of the JSON; counts up when a field changes its meaning */ };
-
 /** Print a snapshot as text. With `counter` only that counter and who holds it.
  * @return false: no memory */
 bool text_show(FILE *out, const struct snapshot *snapshot, const char *counter);
-
-/** Print a snapshot as one JSON object on one line. @return false: no memory, or not written */
-bool json_show(FILE *out, const struct snapshot *snapshot);
-
-/** Print the fields of the JSON, for --help. */
-void json_help(FILE *out);
 
 /**
  * Show the segment live on the terminal, until the user quits, the count is reached, or SIGINT,

@@ -5,7 +5,7 @@
 #include <wchar.h>
 
 #include "shmstat.h"
-#include "view.h"
+#include "show/view.h"
 
 enum { CELL_MAX = 512, COLUMNS_MAX = 32 };
 

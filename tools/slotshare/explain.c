@@ -7,10 +7,10 @@
 #include <sysexits.h>
 
 #include "command.h"
-#include "common/text.h"
 #include "conf/conf.h"
 #include "conf/deal.h"
 #include "conf/ruleset.h"
+#include "show/text.h"
 
 enum { FORMAT_VERSION = 1, STEPS = 6 };
 

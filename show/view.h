@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TOOLS_SHMSTAT_VIEW_H
-#define TOOLS_SHMSTAT_VIEW_H
+#ifndef SLOTSHARE_SHOW_VIEW_H
+#define SLOTSHARE_SHOW_VIEW_H
 /**
  * The tables that shmstat shows, each described once: what is in a column, how it is titled and
  * printed, its name in JSON, and what --help says of it. Thread-safe (constant data).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TOOLS_COMMON_TEXT_H
-#define TOOLS_COMMON_TEXT_H
+#ifndef SLOTSHARE_SHOW_TEXT_H
+#define SLOTSHARE_SHOW_TEXT_H
 /**
  * Text for people. Names and commands come from a segment and from other processes: what is not
  * printable in the locale is shown as '?', so that it cannot steer a terminal. Thread-safe.

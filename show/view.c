@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/text.h"
+#include "text.h"
 
 const void *view_rows(const struct snapshot *snapshot, enum view_name name, size_t *count) {
     switch (name) {

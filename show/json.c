@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The display for programs: one JSON object a line. */
-#include <jansson.h>
+#include "json.h"
+
 #include <time.h>
 
-#include "common/text.h"
-#include "shmstat.h"
+#include "text.h"
 #include "view.h"
 
 static json_t *cell(const struct view_column *column, const void *row) {
@@ -45,13 +45,13 @@ static json_t *array(const struct snapshot *snapshot, enum view_name name) {
     return out;
 }
 
-bool json_show(FILE *out, const struct snapshot *snapshot) {
+json_t *json_of(const struct snapshot *snapshot) {
     json_t *root = json_object();
     struct timespec now;
     bool good;
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    good = json_object_set_new(root, "format", json_integer(FORMAT_VERSION)) == 0 &&
+    good = json_object_set_new(root, "format", json_integer(JSON_FORMAT)) == 0 &&
            json_object_set_new(
                root, "time_ms",
                json_integer((json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000)) == 0 &&
@@ -62,7 +62,17 @@ bool json_show(FILE *out, const struct snapshot *snapshot) {
         good = json_object_set_new(root, view_get((enum view_name)name)->name,
                                    array(snapshot, (enum view_name)name)) == 0;
     }
-    good = good && json_dumpf(root, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
+    if (!good) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
+bool json_show(FILE *out, const struct snapshot *snapshot) {
+    json_t *root = json_of(snapshot);
+    const bool good =
+        root != NULL && json_dumpf(root, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
     json_decref(root);
     return good;
 }
@@ -81,8 +91,7 @@ void json_help(FILE *out) {
           "  One object on one line for each reading. Fields may be added; times and ages are in\n"
           "  milliseconds.\n\n",
           out);
-    fprintf(out, "  %-18s %d; counts up when a field changes its meaning\n", "format",
-            FORMAT_VERSION);
+    fprintf(out, "  %-18s %d; counts up when a field changes its meaning\n", "format", JSON_FORMAT);
     fprintf(out, "  %-18s %s\n", "time_ms", "when it was read, since 1970");
     fprintf(out, "  %-18s %s\n", "damaged", "whether entries that make no sense were left out");
     fprintf(out, "  %-18s %s\n", "idle", "number of idle counters left out (see --idle)");

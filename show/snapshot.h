@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef TOOLS_SHMSTAT_SNAPSHOT_H
-#define TOOLS_SHMSTAT_SNAPSHOT_H
+#ifndef SLOTSHARE_SHOW_SNAPSHOT_H
+#define SLOTSHARE_SHOW_SNAPSHOT_H
 /**
  * What shmstat shows: everything of interest in a segment, read at one time. The segment is
  * opened read-only, always, and opened again by itself when it was removed or replaced.
