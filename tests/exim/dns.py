@@ -2,7 +2,7 @@
 """A DNS server for the test: MX and A records from a table, NXDOMAIN for the rest.
 
 Usage: dns.py ADDRESS TABLE    TABLE is JSON: {"mx": {domain: [host, ...]}, "a": {host: address}}
-The hosts of a domain get preferences 10, 20, ... Prints "ready" once it listens; ends with stdin.
+The hosts of a domain have one preference. Prints "ready" once it listens; ends with stdin.
 """
 
 import json
@@ -34,8 +34,7 @@ def answer(packet, table):
     kind, _ = struct.unpack("!2H", packet[end:end + 4])
     records = []
     if kind == MX:
-        records = [struct.pack("!H", 10 * (i + 1)) + encode(host)
-                   for i, host in enumerate(table["mx"].get(name, ()))]
+        records = [struct.pack("!H", 10) + encode(host) for host in table["mx"].get(name, ())]
     elif kind == A and name in table["a"]:
         records = [socket.inet_aton(table["a"][name])]
     known = name in table["mx"] or name in table["a"]

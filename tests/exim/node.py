@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 
+import plan as plans
 import root
+import world
 
 CONFIGURED = """\
 dc_eximconfig_configtype='internet'
@@ -33,9 +35,11 @@ MAIN_HARDCODE_PRIMARY_HOSTNAME = {name}.example
 REMOTE_SMTP_INTERFACE = ${{if match_domain{{$sender_address_domain}}{{bulk.example}}{{{bulk}}}{{{other}}}}}
 REMOTE_SMTP_HOSTS_AVOID_TLS = {avoid_tls}
 MAIN_LOG_SELECTOR = +outgoing_port +pid
+MAIN_FREEZE_TELL =
 """
 OPTIONS = """\
 queue_run_max = {runners}
+auto_thaw = 2s
 remote_max_parallel = 4
 queue_only = true
 smtp_accept_max = 50
@@ -55,11 +59,13 @@ class Node:
     """Everything that belongs to one host."""
 
     def __init__(self, number, where, plan):
+        """plan: what was asked for on the command line, and where things are."""
         self.number, self.plan = number, plan
         self.name = f"mta{number}"
         self.folder = os.path.join(where, self.name)
         self.processes = []
         self.bridge = self.exim = self.service = None
+        self.runners = []
         root.make(self.folder, plan.unpacked, plan.build, plan.flavour)
 
     def path(self, *parts):
@@ -74,10 +80,10 @@ class Node:
         shutil.rmtree(conf)
         shutil.copytree(os.path.join(plan.unpacked, "etc/exim4"), conf)
         write(os.path.join(conf, "update-exim4.conf.conf"),
-              CONFIGURED.format(name=self.name, address=plan.daemon_address(self.number),
+              CONFIGURED.format(name=self.name, address=plans.daemon_address(self.number),
                                 split="true" if plan.split else "false"))
-        macros = MACROS.format(name=self.name, bulk=plan.source(self.number, "bulk"),
-                               other=plan.source(self.number, "other"),
+        macros = MACROS.format(name=self.name, bulk=plans.source(self.number, "bulk"),
+                               other=plans.source(self.number, "other"),
                                avoid_tls="" if plan.tls else "*")
         options = OPTIONS.format(runners=plan.runners)
         if limits is not None:
@@ -88,7 +94,7 @@ class Node:
             self.configure_one_file(conf, macros, options, limits is not None, native)
         self.generate(conf)
         if limits is not None:
-            write(self.path("etc/slotshare.conf"), plan.node_config(self.name, members) + limits)
+            write(self.path("etc/slotshare.conf"), plans.node_config(self.name, members, limits))
 
     def snippet(self, name):
         with open(os.path.join(self.plan.source_folder, "tools/exim/conf", name),
@@ -127,6 +133,10 @@ class Node:
         for mark, lines in (("\nremote_smtp:\n", transport), ("\nbegin retry\n", retry)):
             before, found, after = text.partition(mark)
             assert found
+            if "smtp:" in mark:  # options of a driver have to come after its name
+                driver = "  driver = smtp\n"
+                more, drive, after = after.partition(driver)
+                found += more + drive
             text = before + found + lines + after
         write(template, text)
 
@@ -137,8 +147,9 @@ class Node:
         with open(os.path.join(self.plan.unpacked, "usr/sbin/update-exim4.conf"),
                   encoding="utf-8") as file:
             script = file.read()
-        # The user Debian-exim is in the node's /etc, not in this machine's.
+        # The node's /etc instead of this machine's, which knows no user Debian-exim.
         script = script.replace("/etc/mailname", self.path("etc/mailname")).replace(
+            'e "/etc/exim4/exim4.conf.localmacros', f'e "{conf}/exim4.conf.localmacros').replace(
             "Debian-exim", str(root.EXIM_GID))
         done = subprocess.run(["sh", "-s", "--", "-d", conf, "-o", out], capture_output=True,
                               input=script, encoding="utf-8", check=False,
@@ -171,6 +182,8 @@ class Node:
             os.unlink(name)
         self.exim = self.inside("/usr/sbin/exim4", "-bdf", f"-q{self.plan.interval}s",
                                 start_new_session=True)
+        # The daemon starts a queue runner a second; that many are to be at work from the start.
+        self.runners = [self.inside("/usr/sbin/exim4", "-q") for _ in range(self.plan.runners)]
 
     def run_exim(self, *arguments, text=""):
         return subprocess.run(["chroot", self.folder, "/usr/sbin/exim4", *arguments], input=text,
@@ -214,18 +227,18 @@ class Node:
 
     def delivering(self):
         """Processes that have a connection to port 25 open."""
-        return [pid for pid in self.pids() if self.has_connection(pid)]
+        sockets = {f"socket:[{inode}]" for inode in world.port_25()}
+        return [pid for pid in self.pids() if sockets & self.files(pid)]
 
     @staticmethod
-    def has_connection(pid):
+    def files(pid):
+        found = set()
         try:
-            with open(f"/proc/{pid}/cmdline", "rb") as line:
-                command = line.read()
-            fds = os.listdir(f"/proc/{pid}/fd")
-            return b"-bdf" in command and any(
-                os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:") for fd in fds)
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
         except OSError:
-            return False
+            pass  # has ended, or closed a file
+        return found
 
     def kill(self, process):
         if process:
@@ -243,9 +256,14 @@ class Node:
 
     def stop(self):
         self.kill_exims()
-        for process in (self.exim, self.bridge, self.service):
+        for process in self.own():
             self.kill(process)
         self.exim = self.bridge = self.service = None
+        self.runners = []
+
+    def own(self):
+        """Processes that this one has started, and waits for."""
+        return [p for p in (self.exim, self.bridge, self.service, *self.runners) if p]
 
     def lose(self):
         """The host loses its power; /run is empty when it is up again, the queue is not."""

@@ -88,7 +88,7 @@ def make(folder, unpacked, build, flavour):
            for name in ("slotshare-bridge", "slotshare-socket", "slotshare", "shmstat")]
     adapter = os.path.join(build, "lib", "slotshare-exim.so")
     for path in ("etc/exim4", "usr/sbin", "usr/bin", LIBRARIES, "lib64", "dev", "tmp", "root",
-                 "run/slotshare", "var/log/exim4", "var/spool/exim4/db", "var/mail"):
+                 "run/slotshare", "var/lib/slotshare", "var/log/exim4", "var/spool/exim4/db", "var/mail"):
         os.makedirs(os.path.join(folder, path))
     os.symlink("../lib", os.path.join(folder, "usr/lib"))
     needed = set()
@@ -104,6 +104,7 @@ def make(folder, unpacked, build, flavour):
     shutil.copy(exim, os.path.join(folder, "usr/sbin/exim4"))
     os.chmod(os.path.join(folder, "usr/sbin/exim4"), 0o4755)
     for name, text in (("passwd", PASSWD), ("group", GROUP), ("mailname", "mta.example\n"),
+                       ("email-addresses", ""), ("aliases", "root: :blackhole:\n"),
                        ("services", "smtp 25/tcp mail\n"),
                        ("hosts", "127.0.0.1 localhost\n"),
                        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:2 attempts:5\n"),
