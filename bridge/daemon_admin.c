@@ -2,6 +2,7 @@
 /* What operators ask for: status, reload, member-dead. One row each in `commands`. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon_internal.h"
@@ -29,6 +30,14 @@ static json_t *hex(uint64_t number) {
 
 static void set(json_t *object, const char *key, json_t *value) {
     (void)json_object_set_new(object, key, value);
+}
+
+/* As others on this host must call it. */
+static json_t *file_of(const struct daemon *daemon) {
+    char *path = realpath(daemon->config_path, NULL);
+    json_t *out = string(path != NULL ? path : daemon->config_path);
+    free(path);
+    return out;
 }
 
 static int note_drain(const struct control_counter *counter, void *arg) {
@@ -103,7 +112,7 @@ static void answer_status(struct daemon *daemon, const json_t *request, json_t *
     (void)errors;
     set(reply, "node", string(daemon->conf->node));
     set(reply, "cluster", string(daemon->conf->cluster));
-    set(reply, "file", string(daemon->config_path));
+    set(reply, "file", file_of(daemon));
     set(reply, "segment", json_boolean(daemon->serving));
     set(reply, "epoch", json_integer((json_int_t)state.committed));
     set(reply, "digest", hex(state.committed_digest));
@@ -133,7 +142,7 @@ static void answer_reload(struct daemon *daemon, const json_t *request, json_t *
     (void)request;
     daemon_reload(daemon, &report);
     set(reply, "result", json_string(names[report.result]));
-    set(reply, "file", string(daemon->config_path));
+    set(reply, "file", file_of(daemon));
     set(reply, "digest", hex(report.digest));
     set(reply, "changes", string(report.difference));
     set(reply, "epoch", json_integer((json_int_t)daemon->configs.epoch));

@@ -226,6 +226,7 @@ void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool 
     }
     drop_promise(daemon);
     configs->epoch = epoch;
+    configs->promised_at_start = 0;
     configs->changed = true;
     log_config(daemon, LOG_LEVEL_INFO, "config_committed", epoch, digest, "note",
                member ? NULL : "this node is no member any more: it holds nothing, end its bridge");

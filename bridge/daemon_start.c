@@ -256,7 +256,6 @@ int daemon_serve(struct daemon *daemon, char *error, size_t size) {
         return -1;
     if (follow_pending(daemon, error, size) != 0 || make_parts(daemon, error, size) != 0)
         return -1;
-    configs->promised_at_start = 0;
     return daemon_doorbell_start(daemon, error, size);
 }
 

@@ -4,6 +4,7 @@
 Nothing here asserts how long something takes: every wait has a generous end, and fails the test
 when it comes.
 """
+import json
 import os
 import re
 import shutil
@@ -130,6 +131,19 @@ class Node:
         self.process.send_signal(signal.SIGHUP)
         return self
 
+    def ask(self, *command):
+        """`slotshare COMMAND... --name ... --directory ...`. @return (status, output, errors)"""
+        done = subprocess.run([SLOTSHARE, command[0], "--name", self.segment, "--directory",
+                               self.directory, *command[1:]], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def status(self):
+        """What `slotshare status --json` says."""
+        code, out, errors = self.ask("status", "--json")
+        assert code == 0, errors
+        return json.loads(out)
+
     def committed(self):
         """The epochs that this bridge has committed."""
         return [int(n) for n in re.findall(r"event=config_committed epoch=(\d+)", self.log())]
@@ -163,13 +177,13 @@ class Cluster:
     LIMITS = "[host \"mx.example.com\"]\ncluster_max_outbound_connections = 12\n"
 
     def __init__(self, limits=LIMITS, scheme="tcp", session="1.5", drain="2", start=True,
-                 urls=None, owners=64):
+                 urls=None, owners=64, count=3):
         self.directory = tempfile.mkdtemp(prefix="slotshare-bridges-")
         self.workers = []
         self.options = f"session = {session}\ndrain = {drain}\n"
         self.limits = limits
         self.owners = owners
-        urls = urls or [f"{scheme}://127.0.0.1:{port}" for port in free_ports(3)]
+        urls = urls or [f"{scheme}://127.0.0.1:{port}" for port in free_ports(count)]
         self.nodes = [Node(self, f"mta{i}", url) for i, url in enumerate(urls, 1)]
         if scheme != "tcp":
             self.make_certificates()

@@ -22,8 +22,8 @@ struct command {
     int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command command_check, command_explain, command_pki, command_run,
-    command_reload;
+extern const struct command command_check, command_explain, command_member, command_pki,
+    command_reload, command_run, command_status;
 
 /** Print the full help of a command on stdout. @return the exit status. */
 int command_help(const struct command *command);

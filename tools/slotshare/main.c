@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* slotshare: check a configuration, explain a limit, run a command in a slot, reload. */
+/* slotshare: check a configuration, explain a limit, run a command in a slot, reload, and what
+ * concerns the cluster as a whole. */
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +44,8 @@ static const struct command command_help_row = {
 };
 
 static const struct command *const commands[] = {
-    &command_check,  &command_explain, &command_pki,      &command_run,
-    &command_reload, &command_version, &command_help_row,
+    &command_check,  &command_explain, &command_pki,     &command_run,      &command_reload,
+    &command_status, &command_member,  &command_version, &command_help_row,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TOOLS_SLOTSHARE_ASK_H
+#define TOOLS_SLOTSHARE_ASK_H
+/**
+ * Asking the bridge of this host, over the socket beside its segment.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+/** Which bridge, and how errors begin. */
+struct ask {
+    const char *program;
+    char path[512]; /**< of the socket */
+};
+
+/** name, directory: of the segment; NULL: the defaults. @return false: the path is too long. */
+bool ask_init(struct ask *ask, const char *program, const char *name, const char *directory);
+
+/** Is there a socket at all? Where there is none, no bridge has run since the boot. */
+bool ask_possible(const struct ask *ask);
+
+/**
+ * One question, one answer; at most some seconds.
+ * @param question  "command" and what it needs; taken
+ * @param answer    json_decref() it; NULL with any error. Refusals were told, line by line.
+ * @return 0; EX_UNAVAILABLE: no bridge answered (told); EX_CONFIG: refused (told).
+ */
+int ask_bridge(const struct ask *ask, json_t *question, json_t **answer);
+
+/** Members of an object, "" or 0 or false when they are not there: answers are not trusted. */
+const char *ask_text(const json_t *object, const char *key);
+int64_t ask_number(const json_t *object, const char *key);
+bool ask_is(const json_t *object, const char *key);
+
+/** Print a text that came from elsewhere: what could steer a terminal becomes '?'. */
+void ask_print(const char *text);
+
+/** Wait until the configuration of this digest is committed, telling on stderr for whom it waits.
+ * @return EX_OK (told); EX_TEMPFAIL: it is not yet (told for whom); EX_UNAVAILABLE. */
+int ask_wait_committed(const struct ask *ask, const char *digest, int64_t wait_ms);
+
+/** Have the bridge read its file, and tell what becomes of it. @return an exit status. */
+int ask_reload(const struct ask *ask, int64_t wait_ms);
+
+#endif
