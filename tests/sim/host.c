@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "node.h"
 
 static const double worker_period = 0.25, doorbell_delay = 0.002;
@@ -62,7 +63,7 @@ int32_t node_cap(struct sim *sim, int node, int key) {
 
 /* ---- workers ---- */
 
-static void take(struct sim *sim, int node, int key) {
+void host_take(struct sim *sim, int node, int key, uint64_t id) {
     struct sim_node *n = &sim->node[node];
 
     n->in_use[key]++;
@@ -88,11 +89,9 @@ static void take(struct sim *sim, int node, int key) {
             abort();
         }
     }
-    uint64_t id = ++sim->connection_ids;
     connections->id[n->connections[key]++] = id;
-    uint64_t chance =
-        sim_mix(sim->noise ^ sim_mix(sim->now << 20 ^ (uint64_t)node << 8 ^ (uint64_t)key << 4 ^
-                                     (n->connections[key] & 15)));
+    uint64_t chance = sim_mix(
+        sim->noise ^ sim_mix(sim->now << 20 ^ (uint64_t)node << 8 ^ (uint64_t)key << 4) ^ n->takes);
     double hold = sim_draw_uniform(&chance, 0, 1) > sim->tail
                       ? sim_draw_exponential(&chance, sim->hold_s)
                       : sim_draw_uniform(&chance, 10, 90);
@@ -117,12 +116,16 @@ void host_fill_up(struct sim *sim, int node, int key) {
     if (!n->host || sim->now < n->frozen_until) {
         return;
     }
+    if (baseline_runs(sim)) {
+        baseline_fill_up(sim, node, key);
+        return;
+    }
     if (n->in_use[key] >= n->demand[key]) {
         return;
     }
     int32_t cap = node_cap(sim, node, key);
     while (n->in_use[key] < n->demand[key] && n->in_use[key] < cap) {
-        take(sim, node, key);
+        host_take(sim, node, key, ++sim->connection_ids);
     }
     /* The next take is refused: it rings the doorbell. */
     if (n->in_use[key] < n->demand[key]) {
@@ -175,6 +178,9 @@ void host_on_close(struct sim *sim, const struct sim_event *event) {
     }
     int key = (int)event->b;
     if (end_connection(sim, event->node, key, event->a)) {
+        if (baseline_runs(sim)) {
+            baseline_closed(sim, event->node, key, event->a);
+        }
         host_fill_up(sim, event->node, key);
     }
 }
@@ -187,6 +193,10 @@ void host_on_workers(struct sim *sim, const struct sim_event *event) {
         return;
     }
     for (int key = 0; key < sim->keys && sim->now >= n->frozen_until; key++) {
+        if (baseline_runs(sim)) {
+            host_fill_up(sim, event->node, key);
+            continue;
+        }
         int32_t cap = node_cap(sim, event->node, key);
         uint64_t now = sim_local(sim, event->node);
         if (n->in_use[key] <= cap) {

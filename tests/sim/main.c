@@ -13,7 +13,7 @@
 struct options {
     struct sim_campaign campaign;
     struct sim_request request;
-    bool one, shrink, mutants, stories, test_stories;
+    bool one, shrink, mutants, stories, test_stories, baselines, seeds_given;
 };
 
 static void usage(FILE *to) {
@@ -85,6 +85,7 @@ static bool calm(char *text, unsigned *out) {
 static bool take_campaign(struct options *o, int option, const char *value) {
     switch (option) {
     case 's':
+        o->seeds_given = true;
         return number(value, &o->campaign.seeds);
     case 'f':
         return number(value, &o->campaign.first);
@@ -101,6 +102,8 @@ static bool take_campaign(struct options *o, int option, const char *value) {
         return o->mutants = true;
     case 'T':
         return o->mutants = o->test_stories = true;
+    case 'b':
+        return o->baselines = true;
     case 'S':
         return o->stories = true;
     default:
@@ -167,16 +170,27 @@ static int run_single(struct options *o) {
 
 int main(int argc, char **argv) {
     static const struct option names[] = {
-        {"seeds", required_argument, NULL, 's'},    {"first", required_argument, NULL, 'f'},
-        {"scenario", required_argument, NULL, 'c'}, {"jobs", required_argument, NULL, 'j'},
-        {"keep-going", no_argument, NULL, 'k'},     {"trace", required_argument, NULL, 't'},
-        {"shrink", required_argument, NULL, 'z'},   {"noise", required_argument, NULL, 'n'},
-        {"only", required_argument, NULL, 'o'},     {"until", required_argument, NULL, 'u'},
-        {"nodes", required_argument, NULL, 'N'},    {"counter", required_argument, NULL, 'C'},
-        {"calm", required_argument, NULL, 'q'},     {"mutant", required_argument, NULL, 'M'},
-        {"directed", no_argument, NULL, 'd'},       {"mutants", no_argument, NULL, 'm'},
-        {"stories", no_argument, NULL, 'S'},        {"test-stories", no_argument, NULL, 'T'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"seeds", required_argument, NULL, 's'},
+        {"first", required_argument, NULL, 'f'},
+        {"scenario", required_argument, NULL, 'c'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"keep-going", no_argument, NULL, 'k'},
+        {"trace", required_argument, NULL, 't'},
+        {"shrink", required_argument, NULL, 'z'},
+        {"noise", required_argument, NULL, 'n'},
+        {"only", required_argument, NULL, 'o'},
+        {"until", required_argument, NULL, 'u'},
+        {"nodes", required_argument, NULL, 'N'},
+        {"counter", required_argument, NULL, 'C'},
+        {"calm", required_argument, NULL, 'q'},
+        {"mutant", required_argument, NULL, 'M'},
+        {"directed", no_argument, NULL, 'd'},
+        {"mutants", no_argument, NULL, 'm'},
+        {"stories", no_argument, NULL, 'S'},
+        {"baselines", no_argument, NULL, 'b'},
+        {"test-stories", no_argument, NULL, 'T'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     struct options o = {.campaign = {.first = 1, .seeds = 300, .jobs = 1}};
     int option = 0;
@@ -200,6 +214,9 @@ int main(int argc, char **argv) {
         return start_mutants(argv);
     }
 #endif
+    if (o.baselines) {
+        return baselines_run(o.seeds_given ? o.campaign.seeds : 100);
+    }
     return o.test_stories ? mutants_test_stories()
            : o.mutants    ? mutants_run(o.stories)
            : o.one        ? run_single(&o)

@@ -35,6 +35,7 @@ static struct sim_message *new_message(struct sim *sim, size_t size) {
         abort();
     }
     message->pooled = size <= POOLED;
+    message->baseline = false;
     message->references = 1;
     return message;
 }
@@ -177,6 +178,18 @@ static void send_to(struct sim *sim, int from, int to, struct sim_message *messa
         net_again(sim, to, message, s);
         fate = sim_mix(fate + 1);
     }
+}
+
+void net_send_note(struct sim *sim, int from, int to, const struct sim_note *note) {
+    struct sim_message *message = new_message(sim, sizeof *message);
+
+    message->type = CORE_SEND_HEARTBEAT;
+    message->baseline = true;
+    message->from = from;
+    message->number = ++sim->node[from].sent;
+    message->note = *note;
+    send_to(sim, from, to, message);
+    net_release(sim, message);
 }
 
 void net_publish(struct sim *sim, int from, const struct core_action *action) {

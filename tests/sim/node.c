@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baseline.h"
 #include "node.h"
 
 static const double worker_period = 0.25;
@@ -17,6 +18,9 @@ static void start_bridge(struct sim *sim, int node) {
     n->busy = n->fits_told = false;
     n->rung = 0;
     n->tick_due = CORE_NEVER;
+    if (baseline_runs(sim)) {
+        return;
+    }
     struct core_options options = {.self = n->hash,
                                    .boot = n->boot,
                                    .created = n->created,
@@ -51,6 +55,8 @@ static void start_bridge(struct sim *sim, int node) {
 static void stop_bridge(struct sim *sim, int node) {
     struct sim_node *n = &sim->node[node];
 
+    n->bridge = false;
+    n->generation++;
     if (n->core == NULL) {
         return;
     }
@@ -60,8 +66,6 @@ static void stop_bridge(struct sim *sim, int node) {
     }
     core_destroy(n->core);
     n->core = NULL;
-    n->bridge = false;
-    n->generation++;
     while (n->inboxed > 0) {
         net_release(sim, n->inbox[--n->inboxed]);
     }
@@ -81,6 +85,9 @@ static void new_segment(struct sim *sim, int node) {
     n->created = sim_local(sim, node);
     n->incarnation++;
     n->host = true;
+    if (baseline_runs(sim)) {
+        baseline_host_up(sim, node);
+    }
     sim_at(sim, sim_draw_uniform(&n->random, 0, worker_period),
            (struct sim_event){.type = EVENT_WORKERS, .node = node, .a = n->incarnation});
 }
@@ -115,6 +122,9 @@ void node_host_crash(struct sim *sim, int node, double down_s) {
     sim->count[COUNT_HOST_CRASHES]++;
     stop_bridge(sim, node);
     n->host = false;
+    if (baseline_runs(sim)) {
+        baseline_host_down(sim, node);
+    }
     for (int key = 0; key < sim->keys; key++) {
         sim->total[key] -= n->in_use[key];
         n->in_use[key] = 0;
@@ -144,6 +154,10 @@ void node_bridge_leave(struct sim *sim, int node, double down_s) {
     }
     sim_log(sim, "node %d: LEAVE for %g s", node, down_s);
     sim->count[COUNT_LEAVES]++;
+    if (n->core == NULL) {
+        node_bridge_crash(sim, node, down_s);
+        return;
+    }
     core_leave(n->core, sim_local(sim, node));
     shell_perform_all(sim, node);
     sim_at(sim, 1,
@@ -202,6 +216,10 @@ void node_load(struct sim *sim, int node) {
 int node_leader(struct sim *sim) {
     int found[SIM_NODES], count = 0;
 
+    if (baseline_runs(sim)) {
+        return sim->node[0].host ? 0 : -1; /* the one that has the store, if there is one */
+    }
+
     for (int i = 0; i < sim->top; i++) {
         if (sim->node[i].bridge && core_leading(sim->node[i].core, sim_local(sim, i))) {
             found[count++] = i;
@@ -229,7 +247,11 @@ void node_handle(struct sim *sim, const struct sim_event *event) {
         break;
     case EVENT_DELIVER:
         count_order(sim, event->node, event->message);
-        node_message(sim, event->node, event->message);
+        if (event->message->baseline) {
+            baseline_message(sim, event->node, event->message);
+        } else {
+            node_message(sim, event->node, event->message);
+        }
         net_release(sim, event->message);
         break;
     case EVENT_WORKERS:
@@ -237,6 +259,9 @@ void node_handle(struct sim *sim, const struct sim_event *event) {
         break;
     case EVENT_CLOSE:
         host_on_close(sim, event);
+        break;
+    case EVENT_BASELINE:
+        baseline_event(sim, event);
         break;
     case EVENT_SCAN:
         shell_on_scan(sim, event);

@@ -7,6 +7,8 @@
 uint64_t host_key_hash(int key);
 /** Compute the node's homes and reserves, of both configurations. */
 void host_deal(struct sim *sim, int node);
+/** One slot; id: of the connection. */
+void host_take(struct sim *sim, int node, int key, uint64_t id);
 /** Workers take what they want and may, and ring when they are refused. */
 void host_fill_up(struct sim *sim, int node, int key);
 void host_on_close(struct sim *sim, const struct sim_event *event);

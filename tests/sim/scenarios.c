@@ -371,6 +371,54 @@ static void churn_begin(struct sim *sim, uint64_t seed) {
     churn_kills(&draw);
 }
 
+/* ---- beside other ways ---- */
+
+static void start_compared(struct draw *draw, uint64_t seed) {
+    static const int32_t limits[] = {5, 20, 100};
+    struct core_timers timers = core_timers_default();
+
+    draw->n = 5;
+    draw->sim->drawn_nodes = 5;
+    sim_start(draw->sim, seed, 5, limits, 3, 25, &timers);
+    draw->sim->seconds = draw->seconds;
+}
+
+void scenario_compare(struct sim *sim, uint64_t seed, int level) {
+    static const struct {
+        double gap;
+        struct sim_network weather;
+    } levels[SIM_FAULT_LEVELS] = {
+        {0, {0}},
+        {40, {.loss = .001, .doubled = .001, .slow = .001}},
+        {10, {.loss = .02, .doubled = .01, .slow = .01}},
+        {3, {.loss = .1, .doubled = .05, .slow = .05}},
+    };
+    struct draw draw = {.sim = sim, .random = seed * 32452843 + 5, .seconds = 180};
+
+    start_compared(&draw, seed);
+    bad_weather(&draw, levels[level].weather, 0);
+    chaos_demands(&draw, .5);
+    if (levels[level].gap > 0) {
+        faults(&draw, sim_draw_exponential(&draw.random, levels[level].gap), levels[level].gap,
+               chaos_fault);
+    }
+}
+
+void scenario_reclaim(struct sim *sim, uint64_t seed, int victim) {
+    struct draw draw = {.sim = sim, .random = seed * 49979687 + 9};
+
+    draw.seconds = 40 + uniform(&draw, 0, 1);
+    start_compared(&draw, seed);
+    sim->tail = 0; /* nobody over the limit by a connection that outlived its lease */
+    for (int i = 0; i < draw.n; i++) {
+        struct sim_step *step = fault(&draw, 5, STEP_DEMAND, i, 0);
+        for (int key = 0; key < sim->keys; key++) {
+            step->demand[key] = 2 * limit_of(sim, key);
+        }
+    }
+    fault(&draw, draw.seconds, STEP_HOST_CRASH, victim, 1e6);
+}
+
 const struct sim_scenario sim_scenarios[] = {
     {"chaos", 0, true, chaos_begin}, {"nasty", 0, true, nasty_begin},
     {"churn", 0, true, churn_begin}, {"crowd", 0, true, crowd_begin},

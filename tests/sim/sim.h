@@ -41,13 +41,22 @@ enum sim_event_type {
     EVENT_LOAD, /* a node loads the newer configuration */
     EVENT_STEP, /* the next of the plan */
     EVENT_CALM, /* the end of bad weather */
+    EVENT_BASELINE,
+};
+
+/** A message of another way to keep a limit: see baseline.h. */
+struct sim_note {
+    int kind, key;
+    uint64_t id, question;
+    double clock;
+    int32_t in_use[SIM_KEYS];
 };
 
 struct sim_message {
     struct sim_message *next; /* in the pool, when free */
     enum core_action_type type;
     unsigned references;
-    bool pooled;
+    bool pooled, baseline;
     int from;
     uint32_t number; /* of this sender's */
     union {
@@ -55,6 +64,7 @@ struct sim_message {
         struct core_deal deal;
         struct core_vote_request vote_request;
         struct core_vote vote;
+        struct sim_note note;
     };
 };
 
@@ -230,6 +240,8 @@ struct sim {
     unsigned *lines; /* of it, so far; NULL: nobody counts */
     int trace_key;   /* 0: of every counter; else of counter trace_key - 1 alone */
     bool settling;
+    struct baseline *baseline; /* another way to keep the limits; NULL: none. Freed as below */
+    bool go_on;                /* when a limit was exceeded, too */
     sim_story story;
     /* A scenario may look at every message: <0 loses it, more delays it by so many seconds. It may
      * schedule copies of its own with net_again(). */
@@ -332,6 +344,7 @@ int node_leader(struct sim *sim);
 
 /* ---- network ---- */
 void net_publish(struct sim *sim, int from, const struct core_action *action);
+void net_send_note(struct sim *sim, int from, int to, const struct sim_note *note);
 void net_release(struct sim *sim, struct sim_message *message);
 /** Cut what leaves `mask` (out) and what comes in (in), for a time. */
 void net_cut(struct sim *sim, uint64_t mask, bool out, bool in, double s);
@@ -352,6 +365,11 @@ const struct sim_scenario *sim_scenario(const char *name);
 /** The one that a seed of the mix runs. */
 const struct sim_scenario *sim_scenario_of(uint64_t seed);
 extern const struct sim_scenario sim_scenarios[];
+enum { SIM_FAULT_LEVELS = 4 }; /* none to very many */
+/** Five nodes, three counters, timers as they come, moving demand, and faults of a level. */
+void scenario_compare(struct sim *sim, uint64_t seed, int level);
+/** The same, all hungry, without faults but one: at sim->seconds this node's host dies. */
+void scenario_reclaim(struct sim *sim, uint64_t seed, int victim);
 /** Short stories that each put one rule to the test; ends with a NULL name. */
 extern const struct sim_scenario sim_directed[];
 /** All connections of a counter end by themselves. */
@@ -409,6 +427,9 @@ struct sim_campaign {
 /** @return EXIT_SUCCESS: every run was good. */
 int campaign_run(const struct sim_campaign *campaign);
 
+/** Compare slotshare with other ways to keep a limit: a table. @return EXIT_SUCCESS: slotshare
+ * never went over. */
+int baselines_run(uint64_t seeds);
 /** Run each mutant until it goes over. stories: and tell how. @return EXIT_SUCCESS when all did. */
 int mutants_run(bool stories);
 /** Shrink runs that some mutants fail. @return EXIT_SUCCESS: they are short stories then. */

@@ -42,7 +42,7 @@ void sim_run(struct sim *sim, double until_s) {
     sim_time until = (sim_time)(until_s * 1e6);
     struct sim_event event;
 
-    while (sim->over == 0 && sim_next_event(sim, until, &event)) {
+    while ((sim->over == 0 || sim->go_on) && sim_next_event(sim, until, &event)) {
         switch (event.type) {
         case EVENT_STEP:
             plan_next(sim);
@@ -58,7 +58,7 @@ void sim_run(struct sim *sim, double until_s) {
             break;
         }
     }
-    sim->now = sim->over != 0 ? sim->now : until;
+    sim->now = sim->over != 0 && !sim->go_on ? sim->now : until;
 }
 
 static void vlog(const struct sim *sim, const char *format, va_list arguments) {
@@ -193,6 +193,7 @@ void sim_clear(struct sim *sim) {
         }
     }
     free(sim->story_state);
+    free(sim->baseline);
     memset(sim, 0, offsetof(struct sim, heap));
 }
 
