@@ -175,7 +175,7 @@ class Node:
 
     def start_service(self):
         if self.plan.flavour == "light":
-            self.service = self.inside("/usr/bin/slotshare-socket", "--group", "Debian-exim")
+            self.service = self.inside("/usr/bin/slotshare-socket", "--group", "slotshare")
 
     def start_exim(self):
         for name in glob.glob(self.path("run/exim4/*")):

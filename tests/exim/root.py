@@ -14,7 +14,8 @@ import subprocess
 
 DAEMONS = {"heavy": "exim4-daemon-heavy", "light": "exim4-daemon-light"}
 LIBRARIES = "lib/x86_64-linux-gnu"
-EXIM_UID, EXIM_GID = 931, 931  # of nobody else, should the directory be looked at from outside
+# Of nobody else, should the directory be looked at from outside.
+EXIM_UID, EXIM_GID, SLOTSHARE_GID = 931, 931, 932
 PASSWD = f"""\
 root:x:0:0:root:/root:/bin/sh
 uucp:x:10:10::/var/spool/uucp:/usr/sbin/nologin
@@ -22,6 +23,7 @@ mail:x:8:8::/var/mail:/usr/sbin/nologin
 Debian-exim:x:{EXIM_UID}:{EXIM_GID}::/var/spool/exim4:/usr/sbin/nologin
 """
 GROUP = f"root:x:0:\nuucp:x:10:\nmail:x:8:\nDebian-exim:x:{EXIM_GID}:\n"
+GROUP += f"slotshare:x:{SLOTSHARE_GID}:Debian-exim\n"
 
 
 class Missing(Exception):
@@ -118,6 +120,6 @@ def make(folder, unpacked, build, flavour):
     for path in ("var/spool/exim4", "var/spool/exim4/db", "var/log/exim4"):
         os.chown(os.path.join(folder, path), EXIM_UID, EXIM_GID)
         os.chmod(os.path.join(folder, path), 0o750)
-    # As README says for a host: the group that delivers may use the segments.
-    os.chown(os.path.join(folder, "run/slotshare"), 0, EXIM_GID)
+    # As slotshare's packages do it: a group for the segments, and Debian-exim is a member.
+    os.chown(os.path.join(folder, "run/slotshare"), 0, SLOTSHARE_GID)
     os.chmod(os.path.join(folder, "run/slotshare"), 0o2770)

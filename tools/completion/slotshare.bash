@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# bash completion for slotshare, shmstat and slotshare-bridge. The programs' own --help says what
+# bash completion for slotshare, shmstat, slotshare-bridge and slotshare-socket. The programs' own --help says what
 # there is, so this file knows no option.
 
 _slotshare_commands() {
@@ -26,4 +26,4 @@ _slotshare() {
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 
-complete -o default -F _slotshare slotshare shmstat slotshare-bridge
+complete -o default -F _slotshare slotshare shmstat slotshare-bridge slotshare-socket

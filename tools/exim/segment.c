@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "exim.h"
@@ -14,6 +16,7 @@ static struct {
     slotshare *handle;
     bool damaged; /* the segment is not to be touched again by this process or its children */
     bool told;    /* trouble was logged by this process */
+    int error;    /* errno of the last call */
 } self;
 
 /* Exim's own, exported for its local_scan(); LOG_MAIN is 1. */
@@ -91,7 +94,9 @@ int guarded(int (*call)(void *), void *arg) {
     if (sigaction(SIGBUS, &mending, &before) != 0) {
         return SLOTSHARE_ESYSTEM;
     }
+    errno = 0;
     int result = call(arg);
+    self.error = errno;
     (void)sigaction(SIGBUS, &before, NULL);
     if (guard.mended) {
         self.damaged = true;
@@ -120,6 +125,14 @@ static int do_open(void *arg) {
     return slotshare_open(&self.handle, given(opening->settings->name), &options);
 }
 
+/* Where some processes can use the segment and others cannot, the log is not to fill up. */
+static bool mark_is_old(const struct settings *settings) {
+    enum { OLD_S = 60 };
+    struct stat found;
+    return settings->mark[0] && lstat(settings->mark, &found) == 0 &&
+           time(NULL) - found.st_mtime >= OLD_S;
+}
+
 slotshare *segment_open(const struct settings *settings) {
     struct opening opening = {.settings = settings};
 
@@ -131,7 +144,7 @@ slotshare *segment_open(const struct settings *settings) {
         trouble(settings, opening.error[0] ? opening.error : slotshare_strerror(result));
         return NULL;
     }
-    if (settings->mark[0] && unlink(settings->mark) == 0) {
+    if (mark_is_old(settings) && unlink(settings->mark) == 0) {
         say("the segment is there again");
     }
     self.told = false;
@@ -146,7 +159,11 @@ static int do_close(void *arg) {
 void segment_trouble(const struct settings *settings, int result) {
     slotshare *old = self.handle;
 
-    trouble(settings, slotshare_strerror(result));
+    char text[TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "%s%s%s", slotshare_strerror(result),
+                   result == SLOTSHARE_ESYSTEM ? ": " : "",
+                   result == SLOTSHARE_ESYSTEM ? strerror(self.error) : "");
+    trouble(settings, text);
     if (result == SLOTSHARE_EGONE && old) {
         self.handle = NULL;
         (void)guarded(do_close, old);
