@@ -89,11 +89,11 @@ static void refuse(struct admin *admin, const char *why) {
 }
 
 /* @return NULL: it was refused. */
-static json_t *understand(struct admin *admin, const nng_msg *message, const char **command) {
+static json_t *understand(struct admin *admin, nng_msg *message, const char **command) {
     int version = 0;
     json_error_t error;
-    json_t *request = json_loadb(nng_msg_body((nng_msg *)(uintptr_t)message), nng_msg_len(message),
-                                 JSON_REJECT_DUPLICATES, NULL);
+    json_t *request =
+        json_loadb(nng_msg_body(message), nng_msg_len(message), JSON_REJECT_DUPLICATES, NULL);
     if (json_unpack_ex(request, &error, 0, "{s:i, s:s}", "slotshare", &version, "command",
                        command) != 0)
         refuse(admin, "not a request: an object with slotshare and command is needed");

@@ -16,8 +16,11 @@ static json_t *string(const char *text) {
     size_t i = 0;
     if (whole != NULL)
         return whole;
-    for (; text[i] != '\0' && i < sizeof plain - 1; i++)
-        plain[i] = (text[i] & 0x80) != 0 ? '?' : text[i];
+    for (; text[i] != '\0' && i < sizeof plain - 1; i++) {
+        plain[i] = text[i];
+        if (plain[i] < ' ' || plain[i] > '~')
+            plain[i] = '?';
+    }
     plain[i] = '\0';
     return json_string(plain);
 }

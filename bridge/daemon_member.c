@@ -49,8 +49,10 @@ static void let_go(struct daemon *daemon, struct member *member) {
     *member = (struct member){0};
 }
 
-static int take_in(struct daemon *daemon, const struct conf_member *entry, char *error,
-                   size_t error_size) {
+static int take_in(struct daemon *daemon, const char *name, char *error, size_t error_size) {
+    const struct conf_member *entry = entry_of(daemon, name);
+    if (entry == NULL)
+        return 0; /* not reached: the name is from one of the two */
     uint64_t hash = deal_hash(entry->name, strlen(entry->name));
     uint32_t i = 0;
     if (daemon_member(daemon, hash) != NULL)
@@ -80,24 +82,28 @@ static int take_in(struct daemon *daemon, const struct conf_member *entry, char 
     return 0;
 }
 
-int daemon_members_follow(struct daemon *daemon, char *error, size_t error_size) {
-    const struct conf *const confs[] = {daemon->configs.committed.conf,
-                                        daemon->configs.pending.conf};
+static int take_all_in(struct daemon *daemon, const struct conf *conf, char *error,
+                       size_t error_size) {
     int result = 0;
+    for (uint32_t i = 0; conf != NULL && i < conf->members; i++) {
+        if (take_in(daemon, conf->member[i].name, error, error_size) != 0)
+            result = -1;
+    }
+    return result;
+}
+
+int daemon_members_follow(struct daemon *daemon, char *error, size_t error_size) {
+    const struct conf *committed = daemon->configs.committed.conf;
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
         struct member *member = &daemon->member[i];
         const struct conf_member *entry = member->hash != 0 ? entry_of(daemon, member->name) : NULL;
         if (member->hash != 0 && (entry == NULL || strcmp(entry->url, member->url) != 0))
             let_go(daemon, member);
     }
-    for (size_t c = 0; c < sizeof confs / sizeof *confs; c++) {
-        for (uint32_t i = 0; confs[c] != NULL && i < confs[c]->members; i++) {
-            if (take_in(daemon, entry_of(daemon, confs[c]->member[i].name), error, error_size) != 0)
-                result = -1;
-        }
-    }
+    int now = take_all_in(daemon, committed, error, error_size);
+    int then = take_all_in(daemon, daemon->configs.pending.conf, error, error_size);
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++)
         daemon->member[i].row =
-            daemon->member[i].hash != 0 ? row_of(confs[0], daemon->member[i].name) : -1;
-    return result;
+            daemon->member[i].hash != 0 ? row_of(committed, daemon->member[i].name) : -1;
+    return now != 0 ? now : then;
 }

@@ -31,7 +31,7 @@ static int read_text(int fd, struct edition *out) {
     for (;;) {
         if (out->size == room) {
             room = room > 0 ? 2 * room : 16384;
-            char *grown = room <= 2 * STATE_TEXT_MAX ? realloc(out->text, room) : NULL;
+            char *grown = room <= 2 * (size_t)STATE_TEXT_MAX ? realloc(out->text, room) : NULL;
             if (grown == NULL)
                 return -1;
             out->text = grown;

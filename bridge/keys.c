@@ -88,7 +88,7 @@ static void table_remove(struct keys *keys, uint32_t gap) {
 }
 
 struct limits {
-    int32_t now, pending;
+    int32_t now, pending; /* -1: none is known */
 };
 
 /* The limit of a name in a rule set. @return false: the set never makes this name. */
@@ -110,18 +110,15 @@ static bool limits_of(const struct keys *keys, const char *name, int32_t said, s
         now = control_rules(keys->control);
         pending = control_pending(keys->control);
     }
-    bool known = look_up(&now, name, &out->now);
-    if (!known || out->now == CONF_LIMIT_MAX) {
-        if (said >= 0 && said <= CONF_LIMIT_MAX) {
-            out->now = said;
-            known = true;
-        }
-    }
-    out->pending = out->now;
-    bool later = look_up(&pending, name, &out->pending);
-    if (!known && later)
+    out->now = out->pending = -1;
+    (void)look_up(&now, name, &out->now);
+    if ((out->now < 0 || out->now == CONF_LIMIT_MAX) && said >= 0 && said <= CONF_LIMIT_MAX)
+        out->now = said;
+    if (!look_up(&pending, name, &out->pending))
+        out->pending = out->now;
+    if (out->now < 0)
         out->now = out->pending;
-    return known || later;
+    return out->now >= 0;
 }
 
 static bool add(struct keys *keys, uint32_t place, const char *name, uint64_t hash,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,27 +140,59 @@ static int read_whole(int fd, struct state_saved *out) {
     return 0;
 }
 
-/* Our line: fixed words and numbers, so that nothing else is taken for it. */
+/* A label and the word behind it. @return false: another label, or a word that is too long. */
+static bool take_word(const char **at, const char *label, char *out, size_t size) {
+    size_t length = strlen(label);
+    if (strncmp(*at, label, length) != 0)
+        return false;
+    *at += length;
+    length = strcspn(*at, " \n");
+    if (length == 0 || length >= size)
+        return false;
+    memcpy(out, *at, length);
+    out[length] = '\0';
+    *at += length;
+    return true;
+}
+
+static bool take_number(const char **at, const char *label, int base, uint64_t *out) {
+    char word[32];
+    char *end = NULL;
+    if (!take_word(at, label, word, sizeof word) || strspn(word, "0123456789abcdef") < strlen(word))
+        return false;
+    errno = 0;
+    *out = strtoull(word, &end, base);
+    return errno == 0 && *end == '\0';
+}
+
+struct head {
+    char node[SLOTSHARE_BINDING_MAX + 1], cluster[SLOTSHARE_NAME_MAX + 1];
+    uint64_t bytes, check;
+};
+
+/* Our line: fixed labels, so that nothing else is taken for it. The text ends with a NUL. */
+static bool read_head(struct state_saved *out, struct head *head) {
+    const char *at = out->whole;
+    if (!take_number(&at, "; slotshare state 1: epoch ", 10, &out->epoch) ||
+        !take_number(&at, " digest ", 16, &out->digest) ||
+        !take_word(&at, " cluster ", head->cluster, sizeof head->cluster) ||
+        !take_word(&at, " node ", head->node, sizeof head->node) ||
+        !take_number(&at, " bytes ", 10, &head->bytes) ||
+        !take_number(&at, " check ", 16, &head->check) || *at != '\n')
+        return false;
+    out->text = at + 1;
+    out->size = out->whole_size - (size_t)(out->text - out->whole);
+    return true;
+}
+
 static int understand(const struct state *state, enum state_file file, struct state_saved *out,
                       char *error, size_t error_size) {
-    char node[SLOTSHARE_BINDING_MAX + 1] = "";
-    char cluster[SLOTSHARE_NAME_MAX + 1] = "";
-    uint64_t bytes = 0;
-    uint64_t check = 0;
-    int length = 0;
-    const char *end = memchr(out->whole, '\n', out->whole_size);
-    int fields = sscanf(out->whole,
-                        "; slotshare state 1: epoch %" SCNu64 " digest %" SCNx64
-                        " cluster %64s node %128s bytes %" SCNu64 " check %" SCNx64 "%n",
-                        &out->epoch, &out->digest, cluster, node, &bytes, &check, &length);
-    out->text = end != NULL ? end + 1 : NULL;
-    out->size = end != NULL ? out->whole_size - (size_t)(end + 1 - out->whole) : 0;
+    struct head head;
     const char *wrong = NULL;
-    if (end == NULL || fields != 6 || out->whole + length != end)
+    if (!read_head(out, &head))
         wrong = "is no state of a bridge";
-    else if (bytes != out->size ||
-             check != check_of(out->epoch, out->digest, out->text, out->size) || out->epoch == 0 ||
-             out->digest == 0)
+    else if (head.bytes != out->size || out->epoch == 0 || out->digest == 0 ||
+             head.check != check_of(out->epoch, out->digest, out->text, out->size))
         wrong = "is damaged";
     if (wrong != NULL) {
         (void)snprintf(error, error_size,
@@ -168,12 +201,12 @@ static int understand(const struct state *state, enum state_file file, struct st
                        state->path[file], wrong);
         return -1;
     }
-    if (strcmp(node, state->node) == 0 && strcmp(cluster, state->cluster) == 0)
+    if (strcmp(head.node, state->node) == 0 && strcmp(head.cluster, state->cluster) == 0)
         return 1;
     (void)snprintf(error, error_size,
                    "%s: is the state of node %s in cluster %s, and this is %s in %s. Name another "
                    "directory with state = DIR in [node], or restore the right file",
-                   state->path[file], node, cluster, state->node, state->cluster);
+                   state->path[file], head.node, head.cluster, state->node, state->cluster);
     return -1;
 }
 

@@ -202,8 +202,12 @@ int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
 int conf_load_text(const char *path, const char *text, size_t size, const char *node,
                    struct conf **out, struct conf_errors *errors) {
     static char empty[] = "\n";
-    /* fmemopen() wants a pointer to what may be written; "r" never does. */
-    FILE *file = size > 0 ? fmemopen((void *)(uintptr_t)text, size, "r") : fmemopen(empty, 1, "r");
+    union {
+        const char *in;
+        void *out;
+    } const bytes = {.in =
+                         text}; /* fmemopen() takes what it may write to; with "r" it never does */
+    FILE *file = size > 0 ? fmemopen(bytes.out, size, "r") : fmemopen(empty, 1, "r");
     const int result = load(path, file, node, true, out, errors);
     if (file != NULL)
         (void)fclose(file);

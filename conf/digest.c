@@ -120,8 +120,10 @@ static void compare_limits(struct differences *to, const struct conf *from,
         const int order = a == NULL ? 1 : b == NULL ? -1 : order_of(a, b);
         if (order < 0)
             add(to, "limit %d of %s removed", (int)a->limit, section_text(a, text));
-        else if (order > 0)
+        else if (order > 0 && b != NULL)
             add(to, "limit %d of %s added", (int)b->limit, section_text(b, text));
+        else if (a == NULL || b == NULL)
+            break; /* not reached: one of them is there, and the order says which */
         else if (a->limit != b->limit)
             add(to, "limit of %s %d -> %d", section_text(a, text), (int)a->limit, (int)b->limit);
         else if (a->parts != b->parts)

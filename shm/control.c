@@ -188,7 +188,7 @@ int control_start(struct control *control, const struct conf *conf, char *text, 
     if (result == SLOTSHARE_OK) {
         result = follow(control, conf, &error);
     }
-    if (result == SLOTSHARE_OK) {
+    if (result == SLOTSHARE_OK && control->handle) {
         result = start(control, &error);
     }
     return result;
@@ -198,9 +198,10 @@ int control_open(struct control **out, const struct conf *conf, const char *name
                  const char *directory, char *text, size_t text_size) {
     int result = control_claim(out, name ? name : conf->segment,
                                directory ? directory : conf->directory, text, text_size);
-    if (result == SLOTSHARE_OK) {
-        result = control_start(*out, conf, text, text_size);
+    if (result != SLOTSHARE_OK) {
+        return result;
     }
+    result = control_start(*out, conf, text, text_size);
     if (result != SLOTSHARE_OK) {
         control_close(*out);
         *out = NULL;

@@ -118,7 +118,7 @@ static void damaged(void **arg) {
     size_t size = fread(bytes, 1, sizeof bytes, file);
     assert_int_equal(fclose(file), 0);
     assert_true(size > 60 && size < sizeof bytes);
-    for (size_t i = 0; i < 2 * size; i++) {
+    for (size_t i = 0; size > 0 && i < 2 * size; i++) {
         file = fopen(state_path(state, STATE_COMMITTED), "w");
         assert_non_null(file);
         bytes[i % size] ^= i < size ? 1 : 0;

@@ -103,7 +103,7 @@ static void names(void **state) {
     conf = with(base);
     assert_true(ruleset_digest(&rules) == conf_digest(conf));
     conf_free(conf);
-    free((void *)(uintptr_t)rules.base);
+    free(*(void **)(void *)&rules.base);
     assert_int_equal(conf_load_text("t", "", 0, NULL, &conf, &errors), 0);
     assert_string_equal(conf->state, "/var/lib/slotshare");
     conf_free(conf);

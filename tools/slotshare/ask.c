@@ -13,7 +13,7 @@
 #include <nng/protocol/reqrep0/req.h>
 
 #include "common/exits.h"
-#include "common/text.h"
+#include "show/text.h"
 
 enum { ANSWER_MS = 5000, ANSWER_MAX = 4 * 1024 * 1024, POLL_MS = 100 };
 

@@ -23,14 +23,12 @@ static const struct option_row option_rows[] = {
     {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
      "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
     {'c', OPTION_TEXT, "config", "FILE", AT(config), 0, 0,
-     "change this file, and do not ask the bridge to load it (it may not run)"},
+     "change this file, and do not ask the bridge to load it"},
     {'w', OPTION_SECONDS, "wait", "SECONDS", AT(wait_ms), 0, INT64_C(86400000),
      "wait so long for all members (default: 2)"},
     {0, OPTION_FLAG, "witness", NULL, AT(witness), 0, 0, "add: votes, but holds no slots"},
     {0, OPTION_FLAG, "dead", NULL, AT(dead), 0, 0,
-     "remove: it is dead, do not wait for it. You promise that no process on that\n"
-     "host has a connection open, and that its bridge will not start again with what it\n"
-     "had stored: limits may be exceeded otherwise. It may join again as a new node"},
+     "remove: it is dead, do not wait for it; see above"},
     OPTION_ROW_HELP,
 };
 #undef AT
@@ -204,7 +202,10 @@ const struct command command_member = {
         "order stay), checks it, and has the bridge load it. The change is committed when all\n"
         "old and new members have the same file: what is to be done on them is printed.\n"
         "A member that is removed while it lives takes part in the change, and holds nothing\n"
-        "once it is committed. One that is dead cannot: then use --dead, on one node.",
+        "once it is committed. One that is dead cannot: then use --dead, on one node. By that\n"
+        "you promise that no process on that host has a connection open, and that its bridge\n"
+        "will not start again with what it had stored (it may join as a new node): otherwise\n"
+        "limits may be exceeded.",
     .options = {option_rows, sizeof option_rows / sizeof option_rows[0], false},
     .exits = exit_rows,
     .exit_rows = sizeof exit_rows / sizeof exit_rows[0],

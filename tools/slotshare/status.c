@@ -9,7 +9,7 @@
 
 #include "ask.h"
 #include "command.h"
-#include "common/text.h"
+#include "show/text.h"
 
 struct settings {
     const char *name, *directory;
