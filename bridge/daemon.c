@@ -14,7 +14,8 @@ enum {
     REAP_MS = 100,
     TEND_MS = 500,
     SWEEP_MS = 1000,
-    LEAVE_MS = 1000, /* for what is handed back to be confirmed */
+    LEAVE_MS = 3000,      /* for what is handed back to be confirmed, by a new coordinator, too */
+    LEAVE_ALONE_MS = 500, /* the same, when there is nobody who could */
     FDS_MAX = CORE_MEMBERS_MAX + 4,
 };
 
@@ -57,7 +58,10 @@ static void leave(struct daemon *daemon, const char *why) {
     if (daemon->leave_until != 0)
         return;
     log_event(daemon->log, LOG_LEVEL_INFO, "leaving", "signal", why, NULL);
-    daemon->leave_until = daemon->now + LEAVE_MS;
+    bool heard = false;
+    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++)
+        heard = heard || net_connected(daemon->net, i);
+    daemon->leave_until = daemon->now + (heard ? LEAVE_MS : LEAVE_ALONE_MS);
     core_leave(daemon->core, daemon->now);
     daemon_act(daemon);
 }

@@ -194,6 +194,7 @@ static enum wire_result take_part(struct wire_decoder *decoder, const Wire__Deal
         .session = session_of(from->session),
         .admission = from->admission,
         .grant_floor = from->grant_floor,
+        .heard = from->heard,
         .grant = grant,
     };
     for (size_t i = 0; i < from->n_grant; i++) {

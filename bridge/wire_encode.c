@@ -173,6 +173,7 @@ static bool pack_part(struct arena *arena, const struct core_part *from,
     to->session = make_session(arena, from->session, &ok);
     to->admission = from->admission;
     to->grant_floor = from->grant_floor;
+    to->heard = from->heard;
     Wire__Grant *grant = arena_array(arena, from->grants, sizeof *grant);
     to->grant = pointers(arena, from->grants);
     if (!ok || grant == NULL || to->grant == NULL)

@@ -63,12 +63,13 @@ static int32_t least(const struct core *core, const struct core_heartbeat *heart
     return promised || MUTANT(core, MUTANT_BELOW_RESERVE) ? 0 : entry->reserve;
 }
 
-static void report(struct core *core, const struct core_heartbeat *heartbeat, int at) {
+/* @return false: it confirms nothing here. */
+static bool report(struct core *core, const struct core_heartbeat *heartbeat, int at) {
     struct peer *peer = &core->peer[at];
     bool same_epoch = heartbeat->epoch == core->committed.epoch;
 
     if (!same_epoch && !MUTANT(core, MUTANT_OLD_EPOCH_REPORT)) {
-        return; /* made under another configuration: it confirms nothing here */
+        return false; /* made under another configuration */
     }
     for (uint32_t i = 0; i < heartbeat->records; i++) {
         const struct core_record *record = &heartbeat->record[i];
@@ -99,6 +100,7 @@ static void report(struct core *core, const struct core_heartbeat *heartbeat, in
         }
         coordinator_touch(core, record->key);
     }
+    return true;
 }
 
 /* ---- a join ---- */
@@ -121,6 +123,9 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     bool valid = heartbeat->join == CORE_JOIN_VALID;
     int32_t held = record != NULL ? clamp(record->held) : valid ? entry->home : entry->reserve;
 
+    if (MUTANT(core, MUTANT_LEAVE_AT_RESERVE) && heartbeat->leaving) {
+        held = entry->reserve;
+    }
     int32_t floor = valid ? least(core, heartbeat, entry) : entry->reserve;
     held = held > floor ? held : floor; /* without a session it may be about to learn of a commit */
     if (!entry->present) {
@@ -132,7 +137,9 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
             row->mass = 0;
         }
     } else {
-        bool over = new_boot || peer->state == PEER_LOST || peer->state == PEER_GONE;
+        /* Its session is over for certain, by its own hand when it leaves: that is what it has. */
+        bool over =
+            new_boot || peer->state == PEER_LOST || peer->state == PEER_GONE || heartbeat->leaving;
         entry->out = over || held > entry->out ? held : entry->out;
     }
     entry->share = entry->out;
@@ -155,6 +162,8 @@ static void start_session(struct core *core, uint64_t now, const struct core_hea
     }
     peer->state = PEER_LIVE;
     peer->last_ack = now;
+    peer->left = false;
+    peer->taken_in = 0;
     peer->session = ++core->session_number;
     peer->grant_floor = core->grant_sequence;
     for (uint32_t i = 0; i < core->active_count; i++) {
@@ -181,7 +190,7 @@ static void start_session(struct core *core, uint64_t now, const struct core_hea
     }
     peer->admit = true;
     peer->ack = heartbeat->sequence;
-    core->publish_wanted = true;
+    publish_at(core, now);
     core->stats.admissions++;
 }
 
@@ -205,10 +214,16 @@ static void join(struct core *core, uint64_t now, const struct core_heartbeat *h
         peer->state = valid && was == PEER_UNKNOWN_GONE ? was : peer->state;
     }
     if (heartbeat->leaving) {
-        /* It keeps what is in use until that has drained, as one that was lost. */
+        /* It keeps what is in use until that has drained, as one that was lost; of what it does
+         * not speak it has no more than its reserve. */
         peer->state = PEER_LOST;
+        peer->left = true;
+        peer->taken_in |= 1;
         peer->session = 0;
         peer->gone_at = now + core_expiry(core);
+        peer->ack = heartbeat->sequence;
+        peer->admit = false;
+        publish_at(core, now);
         return;
     }
     if (!valid && !coordinator_complete(core)) {
@@ -302,6 +317,8 @@ void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heart
         core->stats.ignored++;
         return;
     }
+    uint64_t since = heartbeat->sequence - peer->sequence;
+    peer->taken_in = known && same_boot && since < 64 ? peer->taken_in << since : 0;
     peer->boot = heartbeat->boot;
     peer->sequence = heartbeat->sequence;
     if (joins) {
@@ -311,10 +328,10 @@ void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heart
     struct core_session session = {core->term, peer->session};
     if (peer->state == PEER_LIVE && peer->session != 0 &&
         core_same_session(&session, &heartbeat->session)) {
-        report(core, heartbeat, at);
+        peer->taken_in |= report(core, heartbeat, at) ? 1 : 0;
         peer->ack = heartbeat->sequence;
         peer->admit = false;
-        core->publish_wanted = true;
+        publish_at(core, now + ACK_MS);
     }
 }
 
@@ -330,6 +347,9 @@ void core_on_heartbeat(struct core *core, uint64_t now, const struct core_heartb
     }
     config_heard(core, now, heartbeat);
     election_seen(core, &heartbeat->term);
+    if (heartbeat->leaving) {
+        election_resigned(core, now, heartbeat);
+    }
     if (core->leading && core_compare_terms(&heartbeat->term, &core->term) > 0) {
         coordinator_step_down(core); /* there has been a later one */
     }

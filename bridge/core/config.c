@@ -94,6 +94,7 @@ static void take_effect(struct core *core, uint64_t now) {
     fill_deal(&core->deal_pending, &core->pending);
     enter_peers(core);
     core->members_change = members_change(core);
+    delta_forget_all(core); /* what was said under others counts no more */
     for (uint32_t key = 0; key < core->keys; key++) {
         if (core->counter[key].defined) {
             table_deal(core, &core->counter[key]);
@@ -201,6 +202,7 @@ enum core_config_result core_config_propose(struct core *core, uint64_t now,
 
 void core_config_fits(struct core *core, uint64_t now) {
     core->fits = core->pending.members != 0;
+    delta_forget_all(core); /* it counts for more when this node is ready */
     heartbeat_soon(core, now);
     core_run(core, now);
 }
@@ -228,6 +230,7 @@ void core_promise_done(struct core *core, uint64_t now, bool stored) {
     }
     core->promising = false;
     core->promised = stored;
+    delta_forget_all(core);
     heartbeat_soon(core, now);
     core_run(core, now);
 }

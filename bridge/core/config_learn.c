@@ -52,6 +52,7 @@ static void adopt_epoch(struct core *core, uint64_t epoch) {
     action->commit.digest = core->committed.digest;
     action->commit.member = core_has_member(&core->committed, core->self);
     core->committed.epoch = epoch;
+    delta_forget_all(core);
     core->promised = false;
     config_forget_vouched(core);
     core->pending.epoch = core->pending.members != 0 ? epoch + 1 : 0;

@@ -66,6 +66,7 @@ void coordinator_make_row(struct core *core, uint32_t key) {
         return;
     }
     *row = (struct row){.present = true, .place = core->active_count, .calm_since = CORE_NEVER};
+    publish_at(core, 0); /* row->ask_due is 0: ask at once what members want of it */
     core->active[core->active_count++] = key;
     for (int i = 0; i < core->peers; i++) {
         const struct peer *peer = &core->peer[i];
@@ -79,7 +80,7 @@ void coordinator_make_row(struct core *core, uint32_t key) {
         entry->reserve = deal_reserve(&core->deal_committed, peer->hash, counter->limit);
         if (!is_unknown(peer)) {
             /* Nobody has said anything of this counter: it is at its opening deal. */
-            bool session = peer->state == PEER_LIVE || peer->state == PEER_LOST;
+            bool session = peer->state == PEER_LIVE || (peer->state == PEER_LOST && !peer->left);
             entry->present = true;
             entry->out = entry->share = session ? entry->home : entry->reserve;
             entry->wants = entry->out; /* until it says so: do not take from it what it may use */
@@ -95,7 +96,6 @@ void coordinator_make_row(struct core *core, uint32_t key) {
         row->mass = mass > 0 ? (int32_t)mass : 0;
     }
     coordinator_touch(core, key);
-    core->whole_due = 0; /* tell the new set */
 }
 
 void coordinator_drop_row(struct core *core, uint32_t key) {
@@ -144,7 +144,7 @@ void coordinator_take_over(struct core *core, uint64_t now) {
         }
     }
     core->full_due = now;
-    core->whole_due = core->publish_paid = 0;
+    core->publish_due = core->regular_deal_due = core->whole_due = core->publish_paid = 0;
     core->stats.takeovers++;
     heartbeat_soon(core, now);
 }
@@ -266,6 +266,9 @@ static void commit(struct core *core, uint64_t now) {
     for (int i = 0; i < core->peers; i++) {
         struct peer *peer = &core->peer[i];
         bool holds = peer->committed && !peer->witness;
+        peer->left =
+            peer->left &&
+            MUTANT(core, MUTANT_LEFT_FOR_GOOD); /* it spoke of its reserves in the old one */
         if (holds && peer->state == PEER_GONE && !MUTANT(core, MUTANT_COMMIT_AT_RESERVE)) {
             /* It has promised no more than its new home, and may have that in use still, above its
              * reserve: it counts with its home until that has drained. */
@@ -281,6 +284,32 @@ static void commit(struct core *core, uint64_t now) {
         }
     }
     core->whole_due = 0;
+    publish_at(core, now);
+}
+
+/* Time alone changes rows, slowly: of many a part is looked at in each pass, all in a second. */
+static void look_at_slice(struct core *core, uint64_t now) {
+    uint32_t count = core->active_count / (1000 / FULL_PASS_MS) + 1;
+
+    count = count < SLICE_ROWS ? SLICE_ROWS : count;
+    if (core->slice == 0 || core->slice > core->active_count) {
+        core->slice = core->active_count;
+    }
+    for (; core->slice > 0 && count > 0; count--) {
+        /* May drop it, and put the last in its place: hence towards the beginning. */
+        deal_row(core, now, core->active[--core->slice]);
+    }
+}
+
+static void look_at_dirty(struct core *core, uint64_t now) {
+    for (uint32_t i = core->active_count; core->dirty && i-- > 0;) {
+        struct row *row = &core->row[core->active[i]];
+        if (row->dirty) {
+            row->dirty = false;
+            deal_row(core, now, core->active[i]);
+        }
+    }
+    core->dirty = false;
 }
 
 bool coordinator_run(struct core *core, uint64_t now) {
@@ -299,14 +328,10 @@ bool coordinator_run(struct core *core, uint64_t now) {
             commit(core, now);
         }
     }
-    for (uint32_t i = core->active_count; (full || core->dirty) && i-- > 0;) {
-        struct row *row = &core->row[core->active[i]];
-        if (full || row->dirty) {
-            row->dirty = false;
-            deal_row(core, now, core->active[i]); /* may drop it: hence from the end */
-        }
+    if (full) {
+        look_at_slice(core, now);
     }
-    core->dirty = false;
+    look_at_dirty(core, now);
     return publish_run(core, now);
 }
 
@@ -314,5 +339,6 @@ uint64_t coordinator_due(const struct core *core) {
     uint64_t due = core->lease_end < core->full_due ? core->lease_end : core->full_due;
     uint64_t publish = pace_earliest(core, core->publish_paid);
 
-    return core->publish_wanted && publish < due ? publish : due;
+    publish = core->publish_due > publish ? core->publish_due : publish;
+    return publish < due ? publish : due;
 }

@@ -100,6 +100,7 @@ void core_destroy(struct core *core) {
         free(core->record);
         free(core->grant);
         free(core->contended_key);
+        free(core->granting);
         free(core);
     }
 }
@@ -115,9 +116,11 @@ static bool take_memory(struct core *core, uint32_t keys) {
     core->record = calloc(keys, sizeof *core->record);
     core->grant = calloc((size_t)keys * 2, sizeof *core->grant);
     core->contended_key = calloc(keys, sizeof *core->contended_key);
+    core->granting = calloc(keys, sizeof *core->granting);
     return core->counter != NULL && core->watched != NULL && core->row != NULL &&
            core->entry != NULL && core->active != NULL && core->action != NULL &&
-           core->record != NULL && core->grant != NULL && core->contended_key != NULL;
+           core->record != NULL && core->grant != NULL && core->contended_key != NULL &&
+           core->granting != NULL;
 }
 
 static void start(struct core *core, const struct core_options *options, uint64_t now) {

@@ -143,7 +143,8 @@ struct core_heartbeat {
     bool leaving;    /**< an expired join that asks for no admission */
     bool incomplete; /**< set by the receiving shell: it could not represent all records */
     uint32_t records;
-    const struct core_record *record;
+    const struct core_record *record; /**< with a join all that there are; else what the coordinator
+                                           may not know: no record says nothing */
 };
 
 struct core_grant {
@@ -155,7 +156,8 @@ struct core_grant {
 /** What a deal message says to one member. */
 struct core_part {
     uint64_t to, boot;
-    uint64_t ack; /**< sequence of the heartbeat that is acknowledged; 0: none */
+    uint64_t ack;   /**< sequence of the heartbeat that is acknowledged; 0: none */
+    uint64_t heard; /**< bit i: the records of heartbeat ack - i were taken in, in this session */
     struct core_session session;
     bool admission;       /**< the grants replace all records */
     bool incomplete;      /**< set by the receiving shell: it could not represent all grants */
@@ -173,7 +175,8 @@ struct core_deal {
      * heartbeat acknowledged may promise it. 0: none. */
     uint64_t agreed, agreed_digest;
     bool minority; /**< from a coordinator without a majority: see core_timers.take_over_after */
-    bool whole;    /**< contended says the whole set; else it says nothing */
+    bool whole; /**< contended is the whole set; else some of it, of which the coordinator has yet
+                     to hear from everybody */
     uint32_t contended;
     const uint32_t *contended_key;
     uint32_t parts;
@@ -366,8 +369,9 @@ void core_promise_done(struct core *core, uint64_t now, bool stored);
  */
 bool core_vouch_dead(struct core *core, uint64_t now, uint64_t member);
 
-/** Hand back at once what is not in use, and ask for nothing more. The bridge may end when
- * core_left() is true, or after a second. */
+/** Hand back at once what is not in use, of all counters, and ask for nothing more. The bridge may
+ * end when core_left() is true: the coordinator has taken it in. Without a coordinator that is
+ * never; then, and after some seconds, it may end all the same, and comes to count as lost. */
 void core_leave(struct core *core, uint64_t now);
 bool core_left(const struct core *core);
 

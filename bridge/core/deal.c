@@ -66,7 +66,8 @@ static void grant(struct core *core, uint32_t key, int peer, int32_t share) {
     entry->grant = ++core->grant_sequence;
     entry->confirmed = false;
     entry->resend = 0;
-    core->publish_wanted = true;
+    core->row[key].granting = true;
+    publish_at(core, 0);
     core->stats.grants++;
 }
 
@@ -127,7 +128,8 @@ static bool cool(struct core *core, uint64_t now, uint32_t key, struct table *ta
     }
     if (home && all) {
         coordinator_drop_row(core, key);
-        core->whole_due = 0;
+        core->whole_due =
+            core->whole_due > now + WHOLE_LESS_MS ? now + WHOLE_LESS_MS : core->whole_due;
         return true;
     }
     for (int i = 0; i < table->count; i++) {

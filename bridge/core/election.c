@@ -54,6 +54,22 @@ void election_seen(struct core *core, const struct core_term *term) {
     }
 }
 
+void election_resigned(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat) {
+    struct control_memory *memory = &core->memory;
+
+    if (memory->vote_member != heartbeat->from || memory->vote_boot != heartbeat->boot ||
+        memory->vote_generation != heartbeat->generation) {
+        return;
+    }
+    memory->vote_member = memory->vote_until = 0;
+    core->memory_dirty = true;
+    if (core->coordinator == heartbeat->from) {
+        uint64_t patience = (uint64_t)core->timers.leader * 11 / 10;
+        core->coordinator_heard = now > patience ? now - patience : 0;
+        core->election_due = now;
+    }
+}
+
 static bool majority(const struct core *core, bool pending) {
     int members = 0, votes = 0;
 

@@ -22,7 +22,31 @@ static bool scanned(struct core *core) {
     return false;
 }
 
+/* What would be said of a counter now. */
+static struct core_record record_of(const struct core *core, uint64_t now, uint32_t key) {
+    const struct counter *counter = &core->counter[key];
+    struct core_record record = {
+        .key = key,
+        .held = table_held(core, now, counter),
+        .in_use = counter->in_use,
+        .wants = counter->wants > counter->in_use ? counter->wants : counter->in_use,
+        .limit = counter->limit,
+        .grant = table_grant(core, counter),
+    };
+    if (MUTANT(core, MUTANT_REPORT_BEFORE_APPLIED) && counter->applying) {
+        record.grant = counter->next_grant;
+        record.held = counter->next_share;
+    }
+    return record;
+}
+
 static void fill_records(struct core *core, uint64_t now, bool valid) {
+    bool joins = core->heartbeat.join != CORE_JOIN_NO;
+    bool regular = now >= core->regular_due;
+
+    if (regular) {
+        core->regular_due = now + core->timers.heartbeat;
+    }
     core->heartbeat.records = 0;
     for (uint32_t i = 0; i < core->watched_count; i++) {
         uint32_t key = core->watched[i];
@@ -31,9 +55,10 @@ static void fill_records(struct core *core, uint64_t now, bool valid) {
         bool hungry = counter->wants > cap && counter->limit > 0;
         if (!counter->record && !counter->contended && !counter->applying && !hungry &&
             counter->in_use <= (valid ? counter->home : counter->reserve)) {
+            counter->told = counter->told_hungry = false;
             continue;
         }
-        if (core->heartbeat.join == CORE_JOIN_NO && counter->unread && !counter->record) {
+        if (!joins && counter->unread && !counter->record) {
             continue; /* at home, and nothing to say before it was read */
         }
         if (valid && !counter->record && !counter->applying &&
@@ -44,19 +69,12 @@ static void fill_records(struct core *core, uint64_t now, bool valid) {
             counter->share = counter->home;
             counter->grant = core->memory.grant_floor;
         }
-        struct core_record *record = &core->record[core->heartbeat.records++];
-        record->key = key;
-        record->held = table_held(core, now, counter);
-        record->in_use = counter->in_use;
-        record->wants = counter->wants > counter->in_use ? counter->wants : counter->in_use;
-        record->limit = counter->limit;
-        record->grant = table_grant(core, counter);
-        if (MUTANT(core, MUTANT_REPORT_BEFORE_APPLIED) && counter->applying) {
-            record->grant = counter->next_grant;
-            record->held = counter->next_share;
+        struct core_record record = record_of(core, now, key);
+        if (!joins && !delta_due(core, now, counter, &record, hungry, regular)) {
+            continue;
         }
-        counter->told_hungry = hungry;
-        counter->told_in_use = counter->in_use;
+        core->record[core->heartbeat.records++] = record;
+        delta_told(counter, now, &record, hungry, core->heartbeat.sequence);
     }
     core->heartbeat.record = core->record;
     core->stats.records += core->heartbeat.records;
@@ -69,7 +87,7 @@ static uint64_t next_sequence(struct core *core, uint64_t now) {
         core->memory.sequence = core->sequence + SEQUENCE_BLOCK;
         core->memory_dirty = true;
     }
-    core->sent[core->sequence % SENT_RING] = (struct sent){core->sequence, now};
+    core->sent[core->sequence % SENT_RING] = (struct sent){.sequence = core->sequence, .at = now};
     return core->sequence;
 }
 
@@ -154,8 +172,9 @@ bool heartbeat_run(struct core *core, uint64_t now) {
         core->heartbeat_told = now;
         core->stats.heartbeats++;
     }
-    if (core->leaving && ++core->left_said >= 3) {
-        core->left = true;
+    if (core->leaving && core->leave_sequence == 0) {
+        core->leave_sequence = core->heartbeat.sequence;
+        core->left = !member_holds(core); /* then nothing has to be heard */
     }
     if (coordinator_acts(core, now)) {
         admit_on_heartbeat(core, now, &core->heartbeat);

@@ -17,7 +17,14 @@ enum {
         512, /* heartbeats whose acknowledgement still counts: more than a session's worth */
     FULL_PASS_MS = 100,    /* the coordinator looks at every row this often */
     DRAIN_READ_MS = 25,    /* what is above its share is read this often, to tell at once */
+    SLICE_ROWS = 64,       /* or, when there are many, so many at a time, each once a second */
     RESEND_MS = 600,       /* a grant that was not confirmed is sent again */
+    ASKS_MAX = 8,          /* so often is asked for a new row what members want of it */
+    ACK_MS = 100,          /* an acknowledgement alone waits this long for company */
+    WHOLE_MS = 10000,      /* the whole contended set is told this often, */
+    WHOLE_LESS_MS = 2000,  /* and this soon after something has left it */
+    UNHEARD_MS = 250,      /* a record that nobody has acknowledged is told again after this, */
+    REFRESH_MS = 8000,     /* and one that was, after this, or a little later */
     RETRY_MS = 200,        /* a candidate asks again after this to twice this */
     TRIES_IN_A_ROW = 12,   /* more than votes last; then a candidate pauses for as long */
     RANK_MS = 250,         /* the next in rank waits this much longer */
@@ -65,6 +72,8 @@ struct peer {
     uint64_t ready, ready_digest;
     uint64_t proposed, proposed_at; /* as said to this leadership, and when */
     bool is_new;                    /* it has nothing committed */
+    uint64_t taken_in; /* as core_part.heard; of heartbeat `sequence` and those before */
+    bool left;         /* lost by its own word: at its reserve, where there is no row yet */
 };
 
 /** The coordinator's account of one member in one contended counter. */
@@ -87,6 +96,9 @@ struct entry {
 
 struct row {
     bool present, dirty;
+    bool granting; /* some grant is not confirmed */
+    uint8_t asks;
+    uint64_t ask_due;    /* when to ask what members want of it; CORE_NEVER: all have said so */
     uint32_t place;      /* in core->active */
     int32_t mass;        /* M: what unknown members may hold */
     uint64_t calm_since; /* CORE_NEVER: somebody is hungry */
@@ -99,6 +111,8 @@ struct counter {
     bool applying;       /* CORE_SET_SHARE is on its way: next_* */
     bool contended;      /* in the coordinator's set */
     bool named;          /* mark used while lists are compared */
+    bool told;           /* the coordinator was told in this session: told_* */
+    bool heard;          /* and has acknowledged that */
     bool told_hungry;
     bool unread;  /* contended, and what is in use and wanted here was not read yet */
     bool scanned; /* fed since the scan began */
@@ -107,12 +121,14 @@ struct counter {
     int32_t home, reserve, pending_home, pending_reserve;
     int32_t share, next_share;
     uint64_t grant, next_grant;
-    int32_t in_use, wants, told_in_use;
+    int32_t in_use, wants, told_in_use, told_held, told_wants, told_limit;
+    uint64_t told_grant, told_sequence, told_at;
     uint32_t watch; /* place in core->watched plus 1; 0: not there */
 };
 
 struct sent {
     uint64_t sequence, at;
+    bool heard; /* the coordinator has taken in its records */
 };
 
 struct core {
@@ -147,16 +163,17 @@ struct core {
     bool contended_known;
     struct sent sent[SENT_RING];
     uint64_t sequence, heartbeat_due, heartbeat_paid, heartbeat_told;
-    uint32_t applying;  /* counters with a share on its way */
-    uint64_t apply_due; /* when that has failed; 0: none is */
-    bool admitting;     /* the session below starts when applying is 0 */
+    uint64_t regular_due; /* when a heartbeat tells all that has changed, not only what is urgent */
+    uint32_t applying;    /* counters with a share on its way */
+    uint64_t apply_due;   /* when that has failed; 0: none is */
+    bool admitting;       /* the session below starts when applying is 0 */
     struct core_session admit_session;
     uint64_t admit_end, admit_floor;
     bool scan_asked, scan_ok;
     uint64_t scan_from; /* begin of the scan that runs */
     bool scanning;
     bool leaving, left;
-    int left_said;
+    uint64_t leave_sequence; /* first heartbeat that said so; 0: none yet */
 
     /* election */
     uint64_t coordinator, coordinator_heard; /* who, when */
@@ -175,8 +192,10 @@ struct core {
     uint64_t lease_epoch; /* the promise whose majority gave the lease, too; 0: none */
     uint64_t lease_end, since, grant_sequence, session_number;
     struct core_term term; /* of this leadership */
-    uint64_t full_due, publish_paid, whole_due;
-    bool publish_wanted, dirty;
+    uint64_t full_due, publish_paid;
+    uint64_t publish_due, regular_deal_due, whole_due;
+    bool dirty;
+    uint32_t slice;      /* where the next look at all rows goes on */
     struct row *row;     /* [keys] */
     struct entry *entry; /* [keys * CORE_MEMBERS_MAX] */
     uint32_t *active, active_count;
@@ -193,6 +212,7 @@ struct core {
     struct core_part part[CORE_MEMBERS_MAX];
     struct core_grant *grant; /* [2 * keys] */
     uint32_t *contended_key;  /* [keys] */
+    uint32_t *granting;       /* [keys]: rows with grants to be sent */
 
     struct core_stats stats;
 };
@@ -301,6 +321,19 @@ uint32_t config_vouched(struct core *core, uint64_t now);
  * the same file. */
 bool config_founds(const struct core *core, uint64_t now);
 
+/* ---- delta.c: what of its counters a member need not say again ---- */
+
+/** Nothing that was told counts any more: the next heartbeat says all. */
+void delta_forget_all(struct core *core);
+/** The coordinator has taken in heartbeats: bit i for ack - i. */
+void delta_heard(struct core *core, uint64_t ack, uint64_t heard);
+/** This is what would be said now. @return true: say it. */
+bool delta_due(struct core *core, uint64_t now, struct counter *counter,
+               const struct core_record *record, bool hungry, bool regular);
+/** It is said, in the heartbeat of this sequence. */
+void delta_told(struct counter *counter, uint64_t now, const struct core_record *record,
+                bool hungry, uint64_t sequence);
+
 /* ---- heartbeat.c ---- */
 
 /** Send one as soon as the rate allows. */
@@ -315,6 +348,8 @@ void election_give_way(struct core *core, uint64_t now);
 /** A coordinator without a majority is obeyed only by those who vote for it. */
 bool election_obeys(const struct core *core, const struct core_deal *deal);
 void election_seen(struct core *core, const struct core_term *term);
+/** A bridge that leaves never leads again, in this generation: a vote that it has is free. */
+void election_resigned(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat);
 
 /* ---- coordinator.c ---- */
 
@@ -368,5 +403,7 @@ void maxmin_targets(struct core *core, uint64_t now, uint32_t key, const int *pe
 /* ---- publish.c ---- */
 
 bool publish_run(struct core *core, uint64_t now);
+/** A message is to go out at this time, or earlier. */
+void publish_at(struct core *core, uint64_t at);
 
 #endif

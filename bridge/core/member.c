@@ -83,6 +83,7 @@ void member_admitted(struct core *core, uint64_t now) {
     core->memory.grant_floor = core->admit_floor;
     core->memory_dirty = true;
     core->scan_ok = core->scan_asked = core->scanning = false;
+    delta_forget_all(core);
     heartbeat_soon(core, now);
 }
 
@@ -102,6 +103,14 @@ static void apply_grants(struct core *core, uint64_t now, const struct core_part
     }
 }
 
+/* The coordinator has taken in that this node leaves. */
+static void on_farewell(struct core *core, const struct core_part *part) {
+    if (core->leave_sequence != 0 && part->ack >= core->leave_sequence && (part->heard & 1) != 0 &&
+        find_sent(core, part->ack) != NULL) {
+        core->left = true;
+    }
+}
+
 static void on_part(struct core *core, uint64_t now, const struct core_deal *deal,
                     const struct core_part *part) {
     if (part->boot != core->boot) {
@@ -114,6 +123,9 @@ static void on_part(struct core *core, uint64_t now, const struct core_deal *dea
         }
         return;
     }
+    if (core->leaving) {
+        on_farewell(core, part);
+    }
     struct core_session mine = core_memory_session(core);
     if (mine.number == 0 || core->admitting || core->leaving ||
         !core_same_session(&mine, &part->session) ||
@@ -121,6 +133,7 @@ static void on_part(struct core *core, uint64_t now, const struct core_deal *dea
         return;
     }
     const struct sent *sent = find_sent(core, part->ack);
+    delta_heard(core, part->ack, part->heard);
     if (sent != NULL) {
         uint64_t from = MUTANT(core, MUTANT_ACK_FROM_RECEIPT) ? now : sent->at;
         if (from + core->timers.session > core->memory.session_end) {
@@ -134,24 +147,52 @@ static void on_part(struct core *core, uint64_t now, const struct core_deal *dea
     }
 }
 
-/* The contended set, whole. Records that have come back to the opening deal and that nobody fights
- * over any more are forgotten; the floor keeps their grants from counting again. */
-static void learn_contended(struct core *core, uint64_t now, const struct core_deal *deal) {
+/* It is contended. @return true: the coordinator is to hear what is wanted of it here. */
+static bool contend(struct core *core, uint64_t now, uint32_t key) {
+    struct counter *counter = &core->counter[key];
+
+    if (!counter->contended) {
+        counter->contended = true;
+        counter->told = false;
+        counter->unread = counter->watch == 0;
+        if (counter->unread) {
+            table_read(core, key);
+        }
+    }
+    table_watch(core, now, key);
+    return !counter->told;
+}
+
+/* Back at the opening deal, and nobody fights over it any more. The floor keeps its grants from
+ * counting again. */
+static void forget_record(struct core *core, uint64_t now, uint32_t key) {
+    struct counter *counter = &core->counter[key];
+
+    if (!counter->record || counter->contended || counter->applying ||
+        counter->share != counter->home || counter->wants > counter->share ||
+        counter->in_use > counter->home || core->pending.epoch != 0 || core->admitting ||
+        !member_valid(core, now)) {
+        return;
+    }
+    if (counter->grant > core->memory.grant_floor && !MUTANT(core, MUTANT_NO_GRANT_FLOOR)) {
+        core->memory.grant_floor = counter->grant;
+        core->memory_dirty = true;
+        core_store_if_dirty(core); /* before the record goes */
+    }
+    table_drop_record(core, key);
+}
+
+/* The contended set, whole: what is not in it is not contended any more. */
+static void learn_whole(struct core *core, uint64_t now, const struct core_deal *deal) {
+    bool tell = false;
+
     core->contended_time = deal->time;
     core->contended_known = true;
     for (uint32_t i = 0; i < deal->contended; i++) {
         uint32_t key = deal->contended_key[i];
         if (key < core->keys && core->counter[key].defined) {
-            if (!core->counter[key].contended) {
-                core->counter[key].unread = core->counter[key].watch == 0;
-                if (core->counter[key].unread) {
-                    table_read(core, key);
-                }
-                heartbeat_soon(core, now); /* to say what is wanted of it here */
-            }
+            tell = contend(core, now, key) || tell;
             core->counter[key].named = true;
-            core->counter[key].contended = true;
-            table_watch(core, now, key);
         }
     }
     for (uint32_t i = core->watched_count; i-- > 0;) {
@@ -159,18 +200,26 @@ static void learn_contended(struct core *core, uint64_t now, const struct core_d
         struct counter *counter = &core->counter[key];
         counter->contended = counter->named;
         counter->named = false;
-        if (counter->record && !counter->contended && !counter->applying &&
-            counter->share == counter->home && counter->wants <= counter->share &&
-            counter->in_use <= counter->home && core->pending.epoch == 0 && !core->admitting &&
-            member_valid(core, now)) {
-            if (counter->grant > core->memory.grant_floor && !MUTANT(core, MUTANT_NO_GRANT_FLOOR)) {
-                core->memory.grant_floor = counter->grant;
-                core->memory_dirty = true;
-                core_store_if_dirty(core); /* before the record goes */
-            }
-            table_drop_record(core, key);
-        }
+        forget_record(core, now, key);
         table_watch(core, now, key);
+    }
+    if (tell) {
+        heartbeat_soon(core, now);
+    }
+}
+
+/* Some of it, of which the coordinator has not heard from everybody: perhaps not from us, since it
+ * began to keep an account of it. */
+static void learn_some(struct core *core, uint64_t now, const struct core_deal *deal) {
+    for (uint32_t i = 0; i < deal->contended; i++) {
+        uint32_t key = deal->contended_key[i];
+        if (key < core->keys && core->counter[key].defined) {
+            core->counter[key].told = false;
+            (void)contend(core, now, key);
+        }
+    }
+    if (deal->contended > 0) {
+        heartbeat_soon(core, now);
     }
 }
 
@@ -227,8 +276,8 @@ void member_on_deal(struct core *core, uint64_t now, const struct core_deal *dea
         core->following_minority = deal->minority;
         core->tries = 0;
         learn_config(core, now, deal);
-        if (deal->whole && (!core->contended_known || deal->time > core->contended_time)) {
-            learn_contended(core, now, deal);
+        if (!core->contended_known || deal->time > core->contended_time) {
+            deal->whole ? learn_whole(core, now, deal) : learn_some(core, now, deal);
         }
     }
     for (uint32_t i = 0; i < deal->parts; i++) {

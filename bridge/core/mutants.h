@@ -37,6 +37,8 @@ enum core_mutant {
     MUTANT_WITHDRAW_KEEPS,    /**< a proposal that is withdrawn leaves the session as it is */
     MUTANT_TRUST_READS,    /**< what was read before a proposal lowered the cap is what is in use */
     MUTANT_TAKE_OVER_SEEN, /**< takes over although another group can be seen */
+    MUTANT_LEAVE_AT_RESERVE, /**< who leaves counts with its reserve, whatever is still in use */
+    MUTANT_LEFT_FOR_GOOD,    /**< a commit does not end what was said in leaving */
     MUTANT_COUNT
 };
 

@@ -37,24 +37,25 @@ static bool fill_admission(struct core *core, int at, struct core_part *part, ui
     return true;
 }
 
-static void fill_grants(struct core *core, uint64_t now, int at, struct core_part *part,
-                        uint32_t *used) {
-    for (uint32_t i = 0; i < core->active_count; i++) {
-        struct entry *entry = coordinator_entry(core, core->active[i], at);
-        if (due_grant(entry, now) && add_grant(core, part, used, core->active[i], entry)) {
+static void fill_grants(struct core *core, uint64_t now, int at, uint32_t granting,
+                        struct core_part *part, uint32_t *used) {
+    for (uint32_t i = 0; i < granting; i++) {
+        struct entry *entry = coordinator_entry(core, core->granting[i], at);
+        if (due_grant(entry, now) && add_grant(core, part, used, core->granting[i], entry)) {
             entry->resend = now + RESEND_MS;
         }
     }
 }
 
-static bool fill_part(struct core *core, uint64_t now, int at, struct core_part *part,
-                      uint32_t *used) {
+static bool fill_part(struct core *core, uint64_t now, int at, uint32_t granting,
+                      struct core_part *part, uint32_t *used) {
     struct peer *peer = &core->peer[at];
     uint32_t before = *used;
 
     *part = (struct core_part){.to = peer->hash,
                                .boot = peer->boot,
                                .ack = peer->ack,
+                               .heard = peer->taken_in,
                                .session = {core->term, peer->session},
                                .grant = &core->grant[before]};
     if (peer->ack != 0 && peer->admit) {
@@ -63,7 +64,7 @@ static bool fill_part(struct core *core, uint64_t now, int at, struct core_part 
             return false;
         }
     } else if (peer->state == PEER_LIVE) {
-        fill_grants(core, now, at, part, used);
+        fill_grants(core, now, at, granting, part, used);
     }
     if (peer->ack != 0) {
         peer->last_ack = now; /* it may now count on T from when it sent that */
@@ -72,6 +73,7 @@ static bool fill_part(struct core *core, uint64_t now, int at, struct core_part 
             return false;
         }
         part->ack = peer->hello;
+        part->heard = 0;
         part->boot = peer->said_boot;
         part->session = (struct core_session){.number = 0};
     }
@@ -80,44 +82,87 @@ static bool fill_part(struct core *core, uint64_t now, int at, struct core_part 
     return true;
 }
 
-/* @return true: somebody waits for an acknowledgement or a grant. */
-static bool anything(const struct core *core, uint64_t now) {
+void publish_at(struct core *core, uint64_t at) {
+    core->publish_due = at < core->publish_due ? at : core->publish_due;
+}
+
+static void contend(struct core *core, uint32_t key) {
+    core->contended_key[core->deal.contended++] = key;
+}
+
+/* Some live member has said nothing of it since the row was made. */
+static bool unheard(const struct core *core, uint32_t key) {
     for (int i = 0; i < core->peers; i++) {
-        const struct peer *peer = &core->peer[i];
-        if (peer->hash != 0 && peer->ack != 0) {
+        const struct entry *entry = coordinator_entry(core, key, i);
+        if (core->peer[i].state == PEER_LIVE && entry->present && entry->limit < 0) {
             return true;
-        }
-        for (uint32_t a = 0; peer->state == PEER_LIVE && a < core->active_count; a++) {
-            if (due_grant(coordinator_entry(core, core->active[a], i), now)) {
-                return true;
-            }
         }
     }
     return false;
 }
 
-static void fill_contended(struct core *core, uint64_t now) {
-    struct core_deal *deal = &core->deal;
+/* New rows are named until everybody has said what it wants of them. */
+static void ask(struct core *core, uint64_t now, uint32_t key) {
+    struct row *row = &core->row[key];
 
-    if (now < core->whole_due) {
-        return;
+    if (row->ask_due <= now) {
+        bool again = row->asks < ASKS_MAX && unheard(core, key);
+        row->ask_due = again ? now + RESEND_MS : CORE_NEVER;
+        row->asks++;
+        if (again && !core->deal.whole) {
+            contend(core, key);
+        }
     }
-    deal->whole = true;
-    deal->contended = core->active_count;
-    memcpy(core->contended_key, core->active, core->active_count * sizeof *core->active);
-    deal->contended_key = core->contended_key;
-    core->whole_due = now + core->timers.heartbeat;
+    publish_at(core, row->ask_due);
+}
+
+/* Collect the rows that have grants to be sent now, and learn when the next are due. */
+static bool collect(struct core *core, uint64_t now, uint32_t key) {
+    struct row *row = &core->row[key];
+    bool due = false, waiting = false;
+
+    for (int i = 0; row->granting && i < core->peers; i++) {
+        const struct entry *entry = coordinator_entry(core, key, i);
+        if (core->peer[i].state == PEER_LIVE && entry->present && !entry->confirmed) {
+            waiting = true;
+            due = due || entry->resend <= now;
+            publish_at(core, entry->resend > now ? entry->resend : now + RESEND_MS);
+        }
+    }
+    row->granting = waiting;
+    return due;
+}
+
+/* @return the number of rows in core->granting. */
+static uint32_t look_at_rows(struct core *core, uint64_t now) {
+    uint32_t granting = 0;
+
+    core->deal.whole = now >= core->whole_due;
+    core->deal.contended_key = core->contended_key;
+    for (uint32_t i = 0; i < core->active_count; i++) {
+        uint32_t key = core->active[i];
+        if (core->deal.whole) {
+            contend(core, key);
+        }
+        ask(core, now, key);
+        if (collect(core, now, key)) {
+            core->granting[granting++] = key;
+        }
+    }
+    if (core->deal.whole) {
+        core->whole_due = now + WHOLE_MS;
+    }
+    return granting;
 }
 
 bool publish_run(struct core *core, uint64_t now) {
-    if (core->deal_busy || now < pace_earliest(core, core->publish_paid)) {
-        return false;
-    }
-    core->publish_wanted = false;
-    if (now < core->whole_due && !anything(core, now)) {
+    if (core->deal_busy || now < pace_earliest(core, core->publish_paid) ||
+        (now < core->publish_due && now < core->regular_deal_due && now < core->whole_due)) {
         return false;
     }
     uint32_t used = 0;
+    core->regular_deal_due = now + core->timers.heartbeat;
+    core->publish_due = core->regular_deal_due;
     core->deal = (struct core_deal){.from = core->self,
                                     .term = core->term,
                                     .time = now,
@@ -129,10 +174,10 @@ bool publish_run(struct core *core, uint64_t now) {
         core->deal.agreed = core->pending.epoch;
         core->deal.agreed_digest = core->pending.digest;
     }
-    fill_contended(core, now);
+    uint32_t granting = look_at_rows(core, now);
     for (int i = 0; i < core->peers; i++) {
         if (core->peer[i].hash != 0 &&
-            fill_part(core, now, i, &core->part[core->deal.parts], &used)) {
+            fill_part(core, now, i, granting, &core->part[core->deal.parts], &used)) {
             core->deal.parts++;
         }
     }

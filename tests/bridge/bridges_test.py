@@ -159,6 +159,43 @@ class Bridges(unittest.TestCase):
             self.assertEqual(leaver.node.kill(signal.SIGTERM), 0)
             self.take_until(cluster, rest, LIMIT - 1)
 
+    def leave_at_once(self, coordinator):
+        """SIGTERM hands back what is not in use of a counter that nobody had fought over, long
+        before it would come back by itself."""
+        with Cluster(session="6", drain="600") as cluster:
+            workers = [cluster.worker(i) for i in range(3)]
+            cluster.wait_sessions(workers)
+            first = wait_for("a coordinator", cluster.coordinator)
+            leaver = next(w for w in workers if (w.node is first) == coordinator)
+            rest = [w for w in workers if w is not leaver]
+            self.assertEqual(leaver.node.kill(signal.SIGTERM), 0)
+            self.take_until(cluster, rest, LIMIT - 1)
+            self.assertEqual(leaver.take_all(), 1)
+
+    def test_leave_uncontended(self):
+        self.leave_at_once(coordinator=False)
+
+    def test_leave_coordinator(self):
+        self.leave_at_once(coordinator=True)
+
+    def test_restart_in_use(self):
+        """SIGTERM and a new start under workers that hold slots: each is counted throughout."""
+        with Cluster(session="6", drain="600") as cluster:
+            workers = [cluster.worker(i) for i in range(3)]
+            a, b, c = workers
+            cluster.wait_sessions(workers)
+            self.take_until(cluster, [a], LIMIT - 2)
+            a.give_back(keep=7)
+            self.assertEqual(a.node.kill(signal.SIGTERM), 0)
+            self.take_until(cluster, [b, c], LIMIT - 7)
+            self.assertEqual(a.take(), 0)
+            a.node.start()
+            cluster.wait_sessions(workers)
+            self.assertEqual(a.explain().in_use, 7)
+            self.assertFalse(any(w.take() for w in workers))
+            a.give_back()
+            self.take_until(cluster, [b, c], LIMIT - 1)
+
     def test_tls(self):
         with Cluster(scheme="tls+tcp") as cluster:
             workers = [cluster.worker(i) for i in range(3)]

@@ -152,6 +152,7 @@ static void send_deal(struct fuzz *fuzz) {
                                      .session = {term, odd(fuzz, 1)},
                                      .admission = chance(fuzz, 2) == 0,
                                      .grant_floor = odd(fuzz, 3),
+                                     .heard = odd(fuzz, 7),
                                      .grants = (uint32_t)chance(fuzz, KEYS + 8),
                                      .grant = grant};
     }

@@ -294,6 +294,7 @@ static void test_leaving_hands_back_at_once(void **state) {
     want(sim, 1, 60);
     sim->node[2].demand[0] = 7; /* more than its reserve: that part must wait until it drains */
     node_workers(sim, 2);
+    sim->leave_s = 1;
     node_bridge_leave(sim, 2, 60);
     sim_run(sim, 6.9);
     assert_true(core_left(sim->node[2].core) || !has_session(sim, 2));

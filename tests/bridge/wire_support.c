@@ -112,6 +112,7 @@ static void sample_deal(struct name_table *table, struct core_deal *to) {
                                  .session = {{22, 23}, 24},
                                  .admission = true,
                                  .grant_floor = 25,
+                                 .heard = UINT64_C(0x8000000000000005),
                                  .grants = 2,
                                  .grant = grant};
     *to = (struct core_deal){.from = hash_of(PEER_NAME),
@@ -229,6 +230,7 @@ static void same_deal(const struct core_deal *a, struct name_table *a_names,
     same_session(own->session, b->part->session);
     assert_int_equal(own->admission, b->part->admission);
     assert_int_equal(own->grant_floor, b->part->grant_floor);
+    assert_true(own->heard == b->part->heard);
     assert_false(b->part->incomplete);
     assert_int_equal(own->grants, b->part->grants);
     for (uint32_t i = 0; i < own->grants; i++) {

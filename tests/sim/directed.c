@@ -211,7 +211,8 @@ enum {
     GREEDY_C,
     FIRST,
     HEAL_C,
-    BUSY_C
+    BUSY_C,
+    GO_C
 };
 
 static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
@@ -252,6 +253,9 @@ static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
         break;
     case GREEDY_C:
         demand(sim, C, 60);
+        break;
+    case GO_C:
+        node_bridge_leave(sim, C, 60);
         break;
     case HEAL_C:
         isolate(sim, C, false, false);
@@ -458,6 +462,88 @@ static void late_ack_begin(struct sim *sim, uint64_t seed) {
     at(sim, moment(sim, 13, 14), HUNGRY_AB);
 }
 
+/* ---- leaving ---- */
+
+enum { LEAVE_A, LEAVE_C, WANT_AB, WANT_BC, WANT_C, FROM_A, FROM_C };
+
+/* Of the one that left, all but the reserve must be in use elsewhere. */
+static void must_be_handed_over(struct sim *sim, int left) {
+    const int64_t wanted = 30 - 5 + sim->node[left].in_use[0];
+
+    if (sim->total[0] != wanted) {
+        snprintf(sim->stuck, sizeof sim->stuck, "%lld of %lld in use at %.1f s",
+                 (long long)sim->total[0], (long long)wanted, seconds(sim));
+    }
+}
+
+static void leave_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case LEAVE_A:
+    case LEAVE_C:
+        node_bridge_leave(sim, what == LEAVE_A ? A : C, 60);
+        break;
+    case WANT_AB:
+    case WANT_BC:
+        demand(sim, B, 60);
+        demand(sim, what == WANT_AB ? A : C, 60);
+        break;
+    case WANT_C:
+        demand(sim, C, 60);
+        break;
+    default:
+        must_be_handed_over(sim, what == FROM_A ? A : C);
+        break;
+    }
+}
+
+/* Of a counter that nobody fought over the part of one that left is there at once. */
+static void leave_start(struct sim *sim, uint64_t seed) {
+    start(sim, seed, leave_story);
+    sim->leave_s = 3; /* as bridges do */
+}
+
+static void leave_idle_begin(struct sim *sim, uint64_t seed) {
+    leave_start(sim, seed);
+    at(sim, moment(sim, 9, 10), LEAVE_C);
+    at(sim, 10.2, WANT_AB);
+    at(sim, 12, FROM_C); /* it would come back by itself at 18.5 */
+}
+
+/* Also that of the coordinator. */
+static void leave_leader_begin(struct sim *sim, uint64_t seed) {
+    leave_start(sim, seed);
+    at(sim, moment(sim, 9, 10), LEAVE_A);
+    at(sim, 10.2, WANT_BC);
+    at(sim, 13, FROM_A);
+}
+
+/* What is in use when it leaves is not handed over before it has ended. */
+static void leave_busy_begin(struct sim *sim, uint64_t seed) {
+    leave_start(sim, seed);
+    at(sim, 5, WANT_C);
+    at(sim, moment(sim, 9, 10), LEAVE_C);
+    at(sim, 10.2, WANT_AB);
+    at(sim, 22, FROM_C);
+}
+
+/* A commit while it drains: it has promised its new home, and may have that in use. */
+static void leave_commit_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    sim->timers.drain = 8000;
+    for (int i = 0; i < 3; i++) {
+        node_host_crash(sim, i, 0.001); /* so that they start again with that */
+    }
+    doubled_limit(sim);
+    at(sim, 5, BUSY_C);
+    at(sim, 6, LOAD_C);
+    at(sim, 6.1, LOAD_A);
+    at(sim, 6.2, LOAD_B_BUSY);
+    at(sim, moment(sim, 9, 10), GO_C);
+    at(sim, 10.2, FITS_B);
+    at(sim, 11.5, HUNGRY_ALL);
+}
+
 const struct sim_scenario sim_directed[] = {
     {"boot-vote", 30, false, boot_vote_begin},       {"kept-vote", 30, false, kept_vote_begin},
     {"stale-join", 30, false, stale_begin},          {"resume", 45, false, resume_begin},
@@ -465,5 +551,7 @@ const struct sim_scenario sim_directed[] = {
     {"commit-use", 30, false, commit_use_begin},     {"grant-again", 35, false, again_begin},
     {"old-reading", 25, false, old_reading_begin},   {"late-join", 25, false, late_join_begin},
     {"late-ack", 30, false, late_ack_begin},         {"old-term", 20, false, old_term_begin},
-    {"late-use", 22, false, late_use_begin},         {NULL, 0, false, NULL},
+    {"late-use", 22, false, late_use_begin},         {"leave-idle", 13, false, leave_idle_begin},
+    {"leave-leader", 14, false, leave_leader_begin}, {"leave-busy", 24, false, leave_busy_begin},
+    {"leave-commit", 20, false, leave_commit_begin}, {NULL, 0, false, NULL},
 };

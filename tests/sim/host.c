@@ -95,7 +95,8 @@ void host_take(struct sim *sim, int node, int key, uint64_t id) {
     double hold = sim_draw_uniform(&chance, 0, 1) > sim->tail
                       ? sim_draw_exponential(&chance, sim->hold_s)
                       : sim_draw_uniform(&chance, 10, 90);
-    sim_at(sim, hold,
+    /* It takes some time: one that ended at once would draw the same chance again, for ever. */
+    sim_at(sim, hold + 1e-5,
            (struct sim_event){.type = EVENT_CLOSE, .node = node, .a = id, .b = (uint64_t)key});
 }
 

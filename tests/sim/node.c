@@ -160,7 +160,8 @@ void node_bridge_leave(struct sim *sim, int node, double down_s) {
     }
     core_leave(n->core, sim_local(sim, node));
     shell_perform_all(sim, node);
-    sim_at(sim, 1,
+    /* In the end it goes, heard or not. */
+    sim_at(sim, sim->leave_s > 0 ? sim->leave_s : SIM_PICK(&sim->random, .02, .2, 1, 3),
            (struct sim_event){.type = EVENT_BRIDGE_END,
                               .node = node,
                               .a = n->generation,

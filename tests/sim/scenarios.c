@@ -304,16 +304,18 @@ static void churn_demand(struct draw *draw, double at, int node, bool busy) {
 
 static void churn_kills(struct draw *draw) {
     double gap = PICK(draw, 3, 4, 6, 10);
-    int always = (int)sim_draw(&draw->random, 6);
+    int always = (int)sim_draw(&draw->random, 7);
 
     for (double at = uniform(draw, 10, 40); at < draw->seconds;
          at += uniform(draw, .6, 1.4) * gap) {
-        int way = always < 4 ? always : (int)sim_draw(&draw->random, 4);
+        int way = always < 5 ? always : (int)sim_draw(&draw->random, 5);
         double s = way == 2 ? PICK(draw, 1, 10) : PICK(draw, .05, 5);
         if (way == 1) {
             fault(draw, at, STEP_PAUSE, SIM_LEADER, 2);
         } else if (way == 3) {
             fault(draw, at, STEP_HOST_CRASH, SIM_LEADER, s);
+        } else if (way == 4) {
+            fault(draw, at, STEP_LEAVE, SIM_LEADER, s);
         } else {
             fault(draw, at, STEP_BRIDGE_CRASH, SIM_LEADER, way == 0 ? .05 : s);
         }

@@ -231,6 +231,7 @@ struct sim {
     sim_time weather_until;
     struct core_timers timers;
     double hold_s, tail;
+    double leave_s;     /* how long a bridge may take to leave; 0: some time or other */
     bool reboot_clock;  /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
     bool no_drain;      /* hosts do not end what is over their share (a mutant) */
     bool no_pending;    /* nor keep to a pending configuration (a mutant) */
