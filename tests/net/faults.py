@@ -1,2 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""Rounds of faults, several at once, while demand moves: nobody may go over, and afterwards all of
+the limit must come back into use."""
+import os
+import random
+import signal
+import time
+
+import figures
+from history import now
+from nodes import NetCluster, wait_for
+from space import Network, tun_works
+
+NODES = 5
+LIMITS = [40, 3, 1]
+HOLD = 0.15  # seconds; with a stop of STOP it ends within drain + 2 s
+
+
+class Faults:
+    """What can happen to a cluster. Each fault gives back how to end it, or None: it has ended."""
+
+    def __init__(self, cluster, rng):
+        self.cluster, self.random = cluster, rng
+        self.hosts = cluster.network.hosts
+        self.away = set()  # nodes without a bridge that runs
+        self.bag = []
+        self.going = []    # (until, end)
+        self.counts = {}
+        self.stuck = 0
+
+    def host(self):
+        return self.random.choice(self.hosts)
+
+    # The network.
+
+    def loss(self):
+        host = self.host()
+        host.lose(self.random.uniform(0.05, 0.6))
+        return host.hear_again
+
+    def link_down(self):
+        host = self.host()
+        host.link(False)
+        return lambda: host.link(True)
+
+    def one_way_cut(self):
+        host, other = self.random.sample(self.hosts, 2)
+        host.hear_not(other)
+        return host.hear_again
+
+    def cut(self):
+        pair = self.random.sample(self.hosts, 2)
+        pair[0].hear_not(pair[1])
+        pair[1].hear_not(pair[0])
+        return lambda: [host.hear_again() for host in pair]
+
+    def partition(self):
+        hosts = self.random.sample(self.hosts, len(self.hosts))
+        middle = self.random.randint(1, len(hosts) - 1)
+        for a in hosts[:middle]:
+            for b in hosts[middle:]:
+                a.hear_not(b)
+                b.hear_not(a)
+        return lambda: [host.hear_again() for host in hosts]
+
+    def throttle(self):
+        host = self.host()
+        host.throttle(self.random.choice(("32kbit", "128kbit", "512kbit")))
+        return host.throttle_end
+
+    def connections_killed(self):
+        for host in self.random.sample(self.hosts, self.random.randint(1, len(self.hosts))):
+            host.kill_connections()
+
+    # Processes.
+
+    def victim(self, coordinator=False):
+        """A node whose bridge runs; None: fewer than three do."""
+        running = [i for i in range(len(self.hosts)) if i not in self.away]
+        if len(running) <= 2:
+            return None
+        leader = self.cluster.coordinator() if coordinator else None
+        return self.cluster.index(leader) if leader else self.random.choice(running)
+
+    def back(self, i, how):
+        self.away.discard(i)
+        how(i)
+
+    def bridge_killed(self, coordinator=False):
+        i = self.victim(coordinator)
+        if i is None:
+            return None
+        self.away.add(i)
+        self.cluster.nodes[i].kill()
+        return lambda: self.back(i, lambda i: self.cluster.restart(self.cluster.nodes[i]))
+
+    def coordinator_killed(self):
+        return self.bridge_killed(True)
+
+    def bridge_stopped(self):
+        i = self.victim(self.random.random() < 0.5)
+        if i is None:
+            return None
+        process = self.cluster.nodes[i].process
+        self.away.add(i)
+        process.send_signal(signal.SIGSTOP)
+        return lambda: self.back(i, lambda _: process.send_signal(signal.SIGCONT))
+
+    def workers_killed(self):
+        i = self.random.randrange(len(self.hosts))
+        if self.cluster.crew[i]:
+            self.cluster.fire(i)
+            self.cluster.hire(i)
+
+    def host_lost(self):
+        i = self.victim(self.random.random() < 0.3)
+        if i is None:
+            return None
+        self.away.add(i)
+        self.cluster.lose_node(i)
+        return lambda: self.back(i, self.cluster.boot)
+
+    def rolling_restart(self):
+        for i, node in enumerate(self.cluster.nodes):
+            if i not in self.away:
+                status = node.kill(signal.SIGTERM)
+                assert status == 0, f"{node.name} ended with status {status} after SIGTERM"
+                self.cluster.restart(node)
+
+    KINDS = ("loss", "link_down", "one_way_cut", "cut", "partition", "throttle",
+             "connections_killed", "bridge_killed", "coordinator_killed", "bridge_stopped",
+             "workers_killed", "host_lost", "rolling_restart")
+
+    # How they come and go.
+
+    def one(self):
+        if not self.bag:
+            self.bag = self.random.sample(self.KINDS, len(self.KINDS))
+        kind = self.bag.pop()
+        end = getattr(self, kind)()
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if end is not None:
+            self.going.append((now() + int(self.random.uniform(0.3, 7) * 1e9), end))
+
+    def tend(self):
+        """End what is over, and be the service manager of bridges that ended by themselves."""
+        over = [end for until, end in self.going if until <= now()]
+        self.going = [(until, end) for until, end in self.going if until > now()]
+        for end in over:
+            end()
+        for i, node in enumerate(self.cluster.nodes):
+            if i not in self.away and node.ended():
+                assert node.process.returncode > 0, f"{node.name}'s bridge died: {node.log()}"
+                assert node.says("event=network_stuck"), f"{node.name} ended: {node.log()}"
+                os.rename(node.log_file, f"{node.log_file}.{now()}")
+                self.cluster.restart(node)
+                self.stuck += 1
+
+    def heal(self):
+        for _, end in self.going:
+            end()
+        self.going = []
+        for host in self.hosts:
+            host.heal()
+        self.tend()
+
+
+def storm(cluster, faults, seconds, rng):
+    """Faults and moving demand. @return the demand."""
+    demand = figures.Moving(cluster, 0, rng.random())
+    for counter in range(1, len(LIMITS)):
+        cluster.want([3] * NODES, counter)
+    end = now() + int(seconds * 1e9)
+    shuffle = fault = 0
+    while now() < end:
+        if now() >= shuffle:
+            demand.shuffle()
+            shuffle = now() + int(rng.uniform(1, 4) * 1e9)
+        if now() >= fault:
+            if len(faults.going) < 3:
+                faults.one()
+            fault = now() + int(rng.uniform(0.2, 1.5) * 1e9)
+        faults.tend()
+        time.sleep(0.02)
+    demand.end(now())
+    return demand
+
+
+def recover(report, cluster, faults):
+    """Everybody wants everything: when is all of it in use?"""
+    faults.heal()
+    at = cluster.want([LIMITS[0]] * NODES)
+
+    def full():
+        faults.tend()
+        cluster.history.forget()
+        return cluster.history.ask("reach", 0, at, LIMITS[0]) != [0]
+    wait_for("all of the limit to be used again", full)
+    [reached] = cluster.history.ask("reach", 0, at, LIMITS[0])
+    report.figure("the last fault healed, until all is used", f"{(reached - at) / 1e9:.2f}",
+                  f"s; session + drain + 2 s = {cluster.expiry():.1f} s")
+
+
+def one_round(report, seed, seconds, delay, scheme):
+    rng = random.Random(seed)
+    report.say(f"faults, {NODES} nodes, {'5 ms each way' if delay else 'veth'}, "
+               f"{'mutual TLS' if scheme != 'tcp' else 'TCP'}, seed {seed}")
+    network = Network(NODES, delay, delay / 5)
+    try:
+        with NetCluster(network, LIMITS, [40, 3, 3], scheme=scheme) as cluster:
+            for counter in range(len(LIMITS)):
+                cluster.history.hold(counter, HOLD)
+            faults = Faults(cluster, rng)
+            demand = storm(cluster, faults, seconds, rng)
+            told = ", ".join(f"{n} {kind.replace('_', ' ')}"
+                             for kind, n in sorted(faults.counts.items()))
+            report.say(f"    {told}" + (f"; {faults.stuck} bridges ended by themselves, and were "
+                                        "started again" if faults.stuck else ""))
+            recover(report, cluster, faults)
+            cluster.stop()
+            report.figure("used under faults", f"{100 * demand.used():.1f}", "% of what could be")
+            report.ended(cluster)
+    finally:
+        network.close()
+
+
 def run(report, options):
-    pass
+    """Rounds, each with networks and messages of another kind."""
+    tun = tun_works()
+    if not tun:
+        report.say("no delays: /dev/net/tun cannot be used here")
+    seconds = 12 if options.short else 75
+    rounds = 1 if options.short else max(1, round((options.minutes or 5) * 60 / seconds))
+    for i in range(rounds):
+        slow = tun and (i + options.seed) % 2 == 1
+        scheme = "tls+tcp" if (i // 2 + options.seed) % 2 == 1 else "tcp"
+        one_round(report, options.seed + i, seconds, 5 if slow else 0, scheme)

@@ -149,12 +149,16 @@ class Moving:
             self.windows.append((self.since[0], at, self.since[1]))
         self.since = None
 
-    def tell(self, report):
+    def used(self):
+        """@return the part of what could be used that was; once all has ended."""
         used = could = 0
         for begin, end, usable in self.windows:
             used += sum(self.cluster.history.ask("held", self.counter, begin, end))
             could += usable * (end - begin)
-        share = used / could
+        return used / could
+
+    def tell(self, report):
+        share = self.used()
         report.figure(f"used under moving demand ({len(self.windows)} changes)",
                       f"{100 * share:.2f}", "% of what could be", ">= 99%", share >= 0.99)
 

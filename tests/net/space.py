@@ -95,7 +95,7 @@ class Host:
     # Faults, each with its end.
 
     def lose(self, probability):
-        self.run("iptables", "-w", "-A", "INPUT", "-m", "statistic", "--mode", "random",
+        self.run("iptables", "-w", "-A", "INPUT", "-i", self.device, "-m", "statistic", "--mode", "random",
                  "--probability", str(probability), "-j", "DROP")
 
     def hear_not(self, other):
