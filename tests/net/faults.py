@@ -188,8 +188,8 @@ def storm(cluster, faults, seconds, rng):
 
 def recover(report, cluster, faults):
     """Everybody wants everything: when is all of it in use?"""
-    faults.heal()
     at = cluster.want([LIMITS[0]] * NODES)
+    faults.heal()
 
     def full():
         faults.tend()
@@ -229,8 +229,8 @@ def run(report, options):
     tun = tun_works()
     if not tun:
         report.say("no delays: /dev/net/tun cannot be used here")
-    seconds = 12 if options.short else 75
-    rounds = 1 if options.short else max(1, round((options.minutes or 5) * 60 / seconds))
+    seconds = 10 if options.short else 75
+    rounds = 1 if options.short else max(1, round(options.minutes * 60 / seconds))
     for i in range(rounds):
         slow = tun and (i + options.seed) % 2 == 1
         scheme = "tls+tcp" if (i // 2 + options.seed) % 2 == 1 else "tcp"

@@ -175,7 +175,7 @@ def bound(nodes, limit, hold):
     return turns * (ROTATION + 1.5 * hold + 1)
 
 
-def calm(report, cluster, seconds, moving, fair, small, hold, period):
+def use(report, cluster, seconds, moving, fair, small, hold, period):
     """Moving demand on one counter; equal demand on the others, small ones among them."""
     nodes = len(cluster.nodes)
     for counter in (fair, *small):

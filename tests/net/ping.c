@@ -108,8 +108,8 @@ static int ask(const struct talk *talk, uint32_t rounds) {
         return 1;
     }
     qsort(times, count, sizeof *times, compare);
-    (void)printf("%.1f %.1f\n", (double)times[count / 2] / 1e3,
-                 (double)times[count * 9 / 10] / 1e3);
+    uint64_t median = times[count / 2], most = times[(size_t)count * 9 / 10];
+    (void)printf("%.1f %.1f\n", (double)median / 1e3, (double)most / 1e3);
     return 0;
 }
 

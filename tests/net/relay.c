@@ -101,7 +101,8 @@ static void take(struct relay *relay, uint32_t from, uint64_t now) {
 }
 
 /* @return when the next packet is due; UINT64_MAX: none is on its way */
-static uint64_t bring(const struct relay *relay, struct queue *queue, uint32_t to, uint64_t now) {
+static uint64_t bring(const struct relay *relay, struct queue *queue, uint32_t to) {
+    uint64_t now = history_now();
     while (queue->count > 0) {
         const struct packet *packet = &queue->packet[queue->head];
         if (packet->due > now)
@@ -124,9 +125,8 @@ static void run(struct relay *relay) {
         uint64_t now = history_now(), next = UINT64_MAX;
         for (uint32_t from = 0; from < relay->ends; from++)
             take(relay, from, now);
-        for (uint32_t i = 0; i < relay->ends * relay->ends; i++) {
-            uint32_t to = i / relay->ends;
-            uint64_t at = bring(relay, &relay->queue[to][i % relay->ends], to, history_now());
+        for (uint32_t i = 0; i < NODES * NODES; i++) {
+            uint64_t at = bring(relay, &relay->queue[i / NODES][i % NODES], i / NODES);
             next = at < next ? at : next;
         }
         now = history_now();

@@ -32,6 +32,15 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def reap(process, number=signal.SIGKILL):
+    """End a process from a signal handler, where Popen.wait() may be waiting for it already."""
+    try:
+        os.kill(process.pid, number)
+        os.waitpid(process.pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+
+
 def command(*words, check=True):
     """Run a command. @return what it printed; None: it failed."""
     result = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -68,8 +77,7 @@ def isolate():
                               env={**os.environ, INSIDE: directory}, preexec_fn=die_with_parent)
 
     def end(number, _frame):
-        inside.kill()
-        inside.wait()
+        reap(inside)
         os.rmdir(directory)
         os._exit(128 + number)
 

@@ -153,7 +153,7 @@ static void start(struct worker *worker, struct thread *thread, uint32_t counter
 static void start_all(struct worker *worker) {
     const struct history *history = worker->history;
     for (uint32_t counter = 0; counter < history->counters; counter++) {
-        struct thread *threads = calloc(history->threads[counter] + 1, sizeof *threads);
+        struct thread *threads = calloc((size_t)history->threads[counter] + 1, sizeof *threads);
         if (threads == NULL)
             broken(worker, "out of memory");
         for (uint32_t i = 0; i < history->threads[counter]; i++)
@@ -192,7 +192,7 @@ int main(int argc, char **argv) {
     worker.node = (uint32_t)strtoul(argv[4], NULL, 10);
     worker.instance = (uint32_t)strtoul(argv[5], NULL, 10);
     worker.place = (uint32_t)strtoul(argv[6], NULL, 10);
-    if (worker.node >= NODES || worker.place >= PLACES)
+    if (worker.history == NULL || worker.node >= NODES || worker.place >= PLACES)
         return 2;
     options.directory = argv[2];
     options.error = error;
@@ -204,7 +204,7 @@ int main(int argc, char **argv) {
     start_all(&worker);
     watch(&worker);
     /* Whoever waits for a slot does so for WAIT_MS at most; what is held is given back at once. */
-    nap(2u * WAIT_MS * 1000000u);
+    nap((uint64_t)2 * WAIT_MS * 1000000);
     slotshare_close(worker.segment);
     return 0;
 }
