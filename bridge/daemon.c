@@ -206,6 +206,7 @@ enum daemon_end daemon_run(struct daemon *daemon) {
         if ((fds[FD_ADMIN].revents & POLLIN) != 0)
             daemon_admin(daemon);
         daemon->now = control_now();
+        web_alive(daemon->web, daemon->now);
         on_time(daemon);
         daemon_show(daemon);
     }

@@ -16,6 +16,7 @@
 #include "net.h"
 #include "state.h"
 #include "totals.h"
+#include "web.h"
 #include "wire.h"
 
 /** A counter as it was read from the segment, on its way to the core. */
@@ -85,7 +86,8 @@ struct daemon {
     struct state *state;
     struct configs configs;
     struct admin *admin;
-    bool broken; /**< what was committed could not be stored: nothing may happen any more */
+    struct web *web; /**< NULL: not wanted */
+    bool broken;     /**< what was committed could not be stored: nothing may happen any more */
     struct core *core;
     struct keys *keys;
     struct net *net;

@@ -132,9 +132,8 @@ static int open_all(struct daemon *daemon, const struct daemon_options *options,
                     struct edition *file, char *error, size_t size) {
     const struct conf *conf = daemon->conf;
     const char *name = options->name != NULL ? options->name : conf->segment;
-    if (control_claim(&daemon->control, name,
-                      options->directory != NULL ? options->directory : conf->directory, error,
-                      size) != SLOTSHARE_OK ||
+    const char *directory = options->directory != NULL ? options->directory : conf->directory;
+    if (control_claim(&daemon->control, name, directory, error, size) != SLOTSHARE_OK ||
         state_open(&daemon->state, conf->state, name, conf->node, conf->cluster, error, size) !=
             0 ||
         daemon_configs_start(daemon, file, options->found, error, size) != 0 ||
@@ -145,6 +144,9 @@ static int open_all(struct daemon *daemon, const struct daemon_options *options,
     daemon->now = control_now();
     bool committed = daemon->configs.committed.conf != NULL;
     if ((committed ? daemon_serve(daemon, error, size) : daemon_wait(daemon, error, size)) != 0)
+        return -1;
+    if (conf->http[0] != '\0' &&
+        web_open(&daemon->web, conf->http, name, directory, error, size) != 0)
         return -1;
     /* Without it the bridge serves all the same. */
     if (admin_open(&daemon->admin, control_path(daemon->control), error, size) != 0)
@@ -204,6 +206,7 @@ void daemon_close(struct daemon *daemon) {
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++)
         wire_decoder_destroy(daemon->member[i].decoder);
     admin_close(daemon->admin);
+    web_close(daemon->web);
     wire_encoder_destroy(daemon->encoder);
     totals_destroy(daemon->totals);
     keys_destroy(daemon->keys);

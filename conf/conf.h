@@ -60,6 +60,7 @@ struct conf {
     char *directory;                      /**< NULL: the library's default */
     char *state;                   /**< where the bridge keeps what was committed; never NULL */
     char listen[CONF_URL_MAX + 1]; /**< empty: the member's own URL */
+    char http[CONF_URL_MAX + 2];   /**< where the bridge shows its status; empty: nowhere */
     uint32_t counters;             /**< room in the counter table at the start */
     uint32_t counters_max;         /**< how far it may grow; never below counters */
     uint32_t owners, slots;        /**< sizes of the segment's other tables */

@@ -114,6 +114,24 @@ static void set_listen(const struct setting *setting) {
         setting->parse->conf->listen[0] = '\0';
 }
 
+/* The address is checked as that of a bridge. */
+static void set_http(const struct setting *setting) {
+    static const char scheme[] = "http://";
+    enum { SCHEME = sizeof scheme - 1 };
+    char *out = setting->parse->conf->http;
+    char address[CONF_URL_MAX + 1], checked[CONF_URL_MAX + 1];
+    const char *problem = "it does not begin with http://";
+    if (strncmp(setting->value, scheme, SCHEME) == 0) {
+        const int length = snprintf(address, sizeof address, "tcp://%s", setting->value + SCHEME);
+        problem = length < (int)sizeof address ? value_url(address, checked) : "it is too long";
+    }
+    if (problem == NULL)
+        (void)snprintf(out, CONF_URL_MAX + 2, "http://%s", checked + strlen("tcp://"));
+    else
+        errors_add(&setting->parse->errors, setting->line,
+                   "%s is not an address: %s; write http://HOST:PORT", setting->value, problem);
+}
+
 static void set_size(const struct setting *setting, int64_t min, int64_t max, uint32_t *out) {
     int64_t value = 0;
     char what_to_do[80];
@@ -280,6 +298,7 @@ static const struct option options[] = {
     {"directory", SECTION_NODE, set_directory, false, false},
     {"state", SECTION_NODE, set_state, false, false},
     {"listen", SECTION_NODE, set_listen, false, false},
+    {"http", SECTION_NODE, set_http, false, false},
     {"counters", SECTION_NODE, set_counters, false, false},
     {"counters_max", SECTION_NODE, set_counters_max, false, false},
     {"owners", SECTION_NODE, set_owners, false, false},

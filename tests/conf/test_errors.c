@@ -140,7 +140,7 @@ static void options_in_general(void **state) {
          "1: option \"name\" stands before the first section: put it under one\n"},
         {"[node]\nmember a = tcp://h:1\n", "2: unknown option \"member a\": this section has name, "
                                            "segment, directory, state, listen, "
-                                           "counters, counters_max, owners, slots\n"},
+                                           "http, counters, counters_max, owners, slots\n"},
         {CLUSTER "slots = 3\n",
          "5: unknown option \"slots\": this section has name, replicate, member NAME, witness "
          "NAME, reserve, session, drain, take_over_after, certificate, key, ca\n"},
@@ -155,7 +155,11 @@ static void options_in_general(void **state) {
          "3: unknown option \"binding\": this section has bindings\n"},
         {"[node]\n= 3\n",
          "2: unknown option \"\": this section has name, segment, directory, state, "
-         "listen, counters, counters_max, owners, slots\n"},
+         "listen, http, counters, counters_max, owners, slots\n"},
+        {"[node]\nhttp = 127.0.0.1:80\n", "2: 127.0.0.1:80 is not an address: it does not begin "
+                                          "with http://; write http://HOST:PORT\n"},
+        {"[node]\nhttp = http://127.0.0.1\n", "2: http://127.0.0.1 is not an address: it has no "
+                                              "port; write http://HOST:PORT\n"},
         {"[node]\nslots =\n", "2: slots has no value: write one after '='\n"},
         {"[node]\nslots = ; 3\n", "2: slots has no value: write one after '='\n"},
         {"[node]\nname = a\nslots = 70000\nNAME = b\n",
@@ -186,7 +190,7 @@ static void lines(void **state) {
         {"; \x7f\n", "1: holds the control character 0x7f: save the file as plain text (UTF-8)\n"},
         {"[node]\n\xef\xbb\xbfname = a\n", "2: unknown option \"\xef\xbb\xbfname\": this section "
                                            "has name, segment, directory, state, "
-                                           "listen, counters, counters_max, owners, slots\n"},
+                                           "listen, http, counters, counters_max, owners, slots\n"},
     };
     SUPPORT_WRONG(rows);
     static const char with_nul[] = "[node]\nname = a\0b\n[nodd]\n";

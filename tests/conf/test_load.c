@@ -38,11 +38,13 @@ static void node_options(void **state) {
     struct conf *conf =
         support_conf("[Node]\nname = Mta1\nsegment = out.bound-2_x\n"
                      "directory = /var/run/slots\nlisten = TCP://0.0.0.0:1\n"
+                     "http = http://[::1]:80\n"
                      "counters = 16\ncounters_max = 16\nowners = 4094\nslots = 1048576\n");
     assert_string_equal(conf->node, "Mta1");
     assert_string_equal(conf->segment, "out.bound-2_x");
     assert_string_equal(conf->directory, "/var/run/slots");
     assert_string_equal(conf->listen, "tcp://0.0.0.0:1");
+    assert_string_equal(conf->http, "http://[::1]:80");
     assert_int_equal(conf->counters, 16);
     assert_int_equal(conf->counters_max, 16);
     assert_int_equal(conf->owners, 4094);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """shmstat for other programs: check (monitoring plugin), verify, --openmetrics."""
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from support import (BUILD, CLUSTER_SEGMENT, COUNTER, HOST, SHMSTAT, SLOTSHARE, UNAVAILABLE, USAGE,
                      Case, eventually)
 
+SOURCE = os.environ["SLOTSHARE_SOURCE"]
 MISCOUNT = os.path.join(BUILD, "tests", "miscount")
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 CLUSTER = ('[node]\nname = mta1\ncounters = 1024\nowners = 64\nslots = 1024\n'
@@ -177,6 +179,19 @@ class OpenMetrics(Case):
                  for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", out, re.MULTILINE)}
         self.assertEqual(there - told, {"slotshare_segment", "slotshare_counters_left_out"})
         self.assertEqual(told - there, set())
+
+    def test_the_dashboard_and_the_alerts(self):
+        """They ask for metrics and labels that there are."""
+        text = self.call(SHMSTAT, "--help")[1]
+        told = set(re.findall(r"^  (slotshare_\w+)$", text, re.MULTILINE))
+        folder = os.path.join(SOURCE, "tools", "monitoring")
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                wanted = set(re.findall(r"\bslotshare_\w+", file.read()))
+            self.assertGreater(len(wanted), 7, name)
+            self.assertEqual(wanted - told, set(), name)
+        with open(os.path.join(folder, "grafana-dashboard.json"), encoding="utf-8") as file:
+            self.assertGreater(len(json.load(file)["panels"]), 5)
 
     def test_no_segment_and_wrong_usage(self):
         self.assertEqual(self.call(SHMSTAT, "--openmetrics")[0], UNAVAILABLE)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_BRIDGE_WEB_H
+#define SLOTSHARE_BRIDGE_WEB_H
+/**
+ * What the bridge shows over HTTP: a status page (/), the same as JSON (/status.json), metrics for
+ * Prometheus (/metrics), and whether it works (/healthz). Reads the segment as shmstat does, in
+ * nng's threads; nothing here can change anything, and nobody is asked who he is.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+struct web;
+
+/**
+ * Start to serve.
+ * @param url              http://HOST:PORT
+ * @param name, directory  of the segment, which need not be there yet
+ * @return 0; -1: *out is NULL and error says why.
+ */
+int web_open(struct web **out, const char *url, const char *name, const char *directory,
+             char *error, size_t error_size);
+
+/** The main loop goes round: say so at least every second. now: control_now(). NULL is ignored. */
+void web_alive(struct web *web, uint64_t now);
+
+/** No request is answered any more when this returns. NULL is ignored. */
+void web_close(struct web *web);
+
+#endif
