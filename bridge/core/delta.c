@@ -25,11 +25,18 @@ static bool stale(const struct core *core, uint64_t now, const struct counter *c
     return now - counter->told_at > REFRESH_MS + spread;
 }
 
+bool delta_eased(const struct core *core, uint64_t now, const struct counter *counter) {
+    int32_t wants = counter->wants > counter->in_use ? counter->wants : counter->in_use;
+    return counter->told && counter->contended && counter->told_wants > counter->reserve &&
+           wants < table_cap(core, now, counter) && 4 * wants <= 3 * counter->told_wants;
+}
+
 bool delta_due(struct core *core, uint64_t now, struct counter *counter,
                const struct core_record *record, bool hungry, bool regular) {
     if (!counter->told || record->held != counter->told_held ||
         record->grant != counter->told_grant || record->limit != counter->told_limit ||
-        hungry != counter->told_hungry || stale(core, now, counter)) {
+        hungry != counter->told_hungry || delta_eased(core, now, counter) ||
+        stale(core, now, counter)) {
         return true;
     }
     /* How much is wanted changes all the time, and seldom what is dealt: once per period will do.

@@ -327,6 +327,10 @@ bool config_founds(const struct core *core, uint64_t now);
 void delta_forget_all(struct core *core);
 /** The coordinator has taken in heartbeats: bit i for ack - i. */
 void delta_heard(struct core *core, uint64_t ack, uint64_t heard);
+/** Less is wanted than the share, by a quarter or more than was last told: others may want it now.
+ * A counter whose wants go up and down says so seldom, because only a regular heartbeat tells more.
+ */
+bool delta_eased(const struct core *core, uint64_t now, const struct counter *counter);
 /** This is what would be said now. @return true: say it. */
 bool delta_due(struct core *core, uint64_t now, struct counter *counter,
                const struct core_record *record, bool hungry, bool regular);

@@ -220,7 +220,7 @@ void core_counter_update(struct core *core, uint64_t now, uint32_t key, int32_t 
     bool read = counter->unread && counter->contended;
     counter->unread = false;
     expect_drain(core, now, counter);
-    if (hungry || drained || read) {
+    if (hungry || drained || read || delta_eased(core, now, counter)) {
         heartbeat_soon(core, now);
         core_run(core, now);
     }

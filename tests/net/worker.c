@@ -152,7 +152,7 @@ static void start(struct worker *worker, struct thread *thread, uint32_t counter
 
 static void start_all(struct worker *worker) {
     const struct history *history = worker->history;
-    for (uint32_t counter = 0; counter < history->counters; counter++) {
+    for (uint32_t counter = 0; history != NULL && counter < history->counters; counter++) {
         struct thread *threads = calloc((size_t)history->threads[counter] + 1, sizeof *threads);
         if (threads == NULL)
             broken(worker, "out of memory");
