@@ -12,8 +12,12 @@
 
 #include <slotshare/slotshare.h>
 
+#ifndef SLOTSHARE_MEMBERS_MAX
+#define SLOTSHARE_MEMBERS_MAX 64 /* more only to measure: the segment's layout depends on it */
+#endif
+
 enum {
-    CONF_MEMBERS_MAX = 64,
+    CONF_MEMBERS_MAX = SLOTSHARE_MEMBERS_MAX,
     CONF_URL_MAX = 255,
     CONF_LIMIT_MAX = (1 << 20) - 2, /* a counter's count has 20 bits, all ones is "unlimited" */
     CONF_COUNTERS_MAX = 16 * 1024 * 1024,

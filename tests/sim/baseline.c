@@ -47,15 +47,6 @@ static void after(struct sim *sim, double s, int node, uint64_t what, uint64_t b
     sim_at(sim, s, (struct sim_event){.type = EVENT_BASELINE, .node = node, .a = what, .b = b});
 }
 
-static void send(struct sim *sim, int from, int to, const struct sim_note *note) {
-    if (from == to) {
-        struct sim_message direct = {.from = from, .baseline = true, .note = *note};
-        baseline_message(sim, to, &direct);
-        return;
-    }
-    net_send_note(sim, from, to, note);
-}
-
 /* ---- gossip ---- */
 
 static void tell_totals(struct sim *sim, int node) {
@@ -64,7 +55,7 @@ static void tell_totals(struct sim *sim, int node) {
     memcpy(note.in_use, sim->node[node].in_use, sizeof note.in_use);
     for (int to = 0; to < sim->top; to++) {
         if (to != node) {
-            send(sim, node, to, &note);
+            net_send_note(sim, node, to, &note);
         }
     }
 }
@@ -95,11 +86,11 @@ static void ask(struct sim *sim, int node, int key) {
     }
     baseline->asked[node][key] = ++baseline->questions;
     after(sim, answer_s, node, TIMEOUT, baseline->questions << 8 | (uint64_t)key);
-    send(sim, node, STORE,
-         &(struct sim_note){.kind = ASK,
-                            .key = key,
-                            .question = baseline->asked[node][key],
-                            .clock = clock_of(sim, node)});
+    net_send_note(sim, node, STORE,
+                  &(struct sim_note){.kind = ASK,
+                                     .key = key,
+                                     .question = baseline->asked[node][key],
+                                     .clock = clock_of(sim, node)});
 }
 
 /* As the usual scripts do: drop what has expired by the time that the client says, count, add. */
@@ -121,7 +112,7 @@ static void store_asked(struct sim *sim, int from, const struct sim_note *note) 
         entries[left] = (struct entry){answer.id, note->clock + lease_s};
         baseline->entries[note->key]++;
     }
-    send(sim, STORE, from, &answer);
+    net_send_note(sim, STORE, from, &answer);
 }
 
 static void store_got_back(struct sim *sim, const struct sim_note *note) {
@@ -137,7 +128,7 @@ static void store_got_back(struct sim *sim, const struct sim_note *note) {
 }
 
 static void give_back(struct sim *sim, int node, int key, uint64_t id) {
-    send(sim, node, STORE, &(struct sim_note){.kind = GIVE_BACK, .key = key, .id = id});
+    net_send_note(sim, node, STORE, &(struct sim_note){.kind = GIVE_BACK, .key = key, .id = id});
 }
 
 static void answered(struct sim *sim, int node, const struct sim_note *note) {

@@ -193,6 +193,9 @@ void net_send_note(struct sim *sim, int from, int to, const struct sim_note *not
 }
 
 void net_publish(struct sim *sim, int from, const struct core_action *action) {
+    if (sim->on_publish != NULL) {
+        sim->on_publish(sim, from, action);
+    }
     struct sim_message *message = copy_message(sim, action);
 
     message->from = from;
@@ -203,6 +206,9 @@ void net_publish(struct sim *sim, int from, const struct core_action *action) {
         }
     }
     net_release(sim, message);
+    if (sim->on_publish != NULL) {
+        sim->on_publish(sim, from, NULL);
+    }
 }
 
 static void change(struct sim *sim, uint64_t mask, bool out, bool in, int by) {

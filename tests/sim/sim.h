@@ -247,6 +247,8 @@ struct sim {
     /* A scenario may look at every message: <0 loses it, more delays it by so many seconds. It may
      * schedule copies of its own with net_again(). */
     double (*intercept)(struct sim *sim, int from, int to, struct sim_message *message);
+    /* To measure: at the begin of each publication, and at its end with NULL. */
+    void (*on_publish)(struct sim *sim, int from, const struct core_action *action);
     void *story_state; /* freed by sim_clear() */
     /* the plan */
     double seconds;
