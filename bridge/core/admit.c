@@ -86,7 +86,7 @@ static bool report(struct core *core, const struct core_heartbeat *heartbeat, in
         if (same_epoch) {
             learn_limit(core, entry, peer, record);
         }
-        if (record->grant >= entry->grant) {
+        if (record->grant >= entry->grant || MUTANT(core, MUTANT_REPORT_ANY_GRANT)) {
             /* What a file that is pending there keeps it from is not given again and again. */
             if (held < entry->share && peer->proposed != 0) {
                 entry->ceiling = held;

@@ -193,7 +193,7 @@ static void grow(struct core *core, uint32_t key, const struct table *table, int
         if (next > entry->share) {
             if (next > entry->out) {
                 left -= next - entry->out;
-                entry->out = (int32_t)next;
+                entry->out = MUTANT(core, MUTANT_GROW_UNCOUNTED) ? entry->out : (int32_t)next;
             }
             grant(core, key, table->live[best], (int32_t)next);
         }

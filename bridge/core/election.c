@@ -166,7 +166,8 @@ static bool give_vote(struct core *core, uint64_t now, const struct core_vote_re
     memory->vote_member = request->from;
     memory->vote_boot = request->boot;
     memory->vote_generation = request->generation;
-    memory->vote_until = now + core_margin(core->timers.leader);
+    memory->vote_until = now + core_margin(MUTANT(core, MUTANT_SHORT_VOTE) ? core->timers.leader / 4
+                                                                           : core->timers.leader);
     core->memory_dirty = true;
     return true;
 }

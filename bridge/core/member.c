@@ -65,6 +65,10 @@ static void admit(struct core *core, uint64_t now, const struct core_part *part)
     core->admit_session = part->session;
     core->admit_end = sent->at + core->timers.session;
     core->admit_floor = part->grant_floor;
+    if (MUTANT(core, MUTANT_SESSION_FIRST)) {
+        member_admitted(core, now);
+        core_store_if_dirty(core);
+    }
     for (uint32_t i = 0; i < part->grants; i++) {
         table_set_share(core, part->grant[i].key, part->grant[i].share, part->grant[i].grant);
         table_watch(core, now, part->grant[i].key);

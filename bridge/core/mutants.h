@@ -39,6 +39,11 @@ enum core_mutant {
     MUTANT_TAKE_OVER_SEEN, /**< takes over although another group can be seen */
     MUTANT_LEAVE_AT_RESERVE, /**< who leaves counts with its reserve, whatever is still in use */
     MUTANT_LEFT_FOR_GOOD,    /**< a commit does not end what was said in leaving */
+    MUTANT_REPORT_ANY_GRANT, /**< a report lowers what is counted before the last grant arrived */
+    MUTANT_SESSION_FIRST,    /**< a session starts before the shares of its admission are applied */
+    MUTANT_SHORT_VOTE,       /**< a vote is over before the leadership that it gave */
+    MUTANT_GROW_UNCOUNTED,   /**< growth counts when it is confirmed, not before it is sent */
+    MUTANT_NO_RESEND,        /**< a grant is sent once */
     MUTANT_COUNT
 };
 

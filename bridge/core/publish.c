@@ -42,7 +42,7 @@ static void fill_grants(struct core *core, uint64_t now, int at, uint32_t granti
     for (uint32_t i = 0; i < granting; i++) {
         struct entry *entry = coordinator_entry(core, core->granting[i], at);
         if (due_grant(entry, now) && add_grant(core, part, used, core->granting[i], entry)) {
-            entry->resend = now + RESEND_MS;
+            entry->resend = MUTANT(core, MUTANT_NO_RESEND) ? CORE_NEVER : now + RESEND_MS;
         }
     }
 }

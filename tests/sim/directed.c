@@ -427,6 +427,14 @@ static void late_use_begin(struct sim *sim, uint64_t seed) {
     at(sim, 12, HUNGRY_AB);
 }
 
+/* Idle while the others use everything, cut off, and back at its reserve without a session. */
+static void reserve_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    at(sim, 5, HUNGRY_AB);
+    at(sim, moment(sim, 9, 10), LONE_C);
+    at(sim, 16.1, TAKE_C);
+}
+
 /* What it speaks of has drained while the join was under way, and was dealt to others. */
 static double late_join_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
     if (from != C || to != A || message->type != CORE_SEND_HEARTBEAT || seconds(sim) < 10) {
@@ -545,13 +553,23 @@ static void leave_commit_begin(struct sim *sim, uint64_t seed) {
 }
 
 const struct sim_scenario sim_directed[] = {
-    {"boot-vote", 30, false, boot_vote_begin},       {"kept-vote", 30, false, kept_vote_begin},
-    {"stale-join", 30, false, stale_begin},          {"resume", 45, false, resume_begin},
-    {"commit-alone", 62, false, commit_alone_begin}, {"old-report", 40, false, old_report_begin},
-    {"commit-use", 30, false, commit_use_begin},     {"grant-again", 35, false, again_begin},
-    {"old-reading", 25, false, old_reading_begin},   {"late-join", 25, false, late_join_begin},
-    {"late-ack", 30, false, late_ack_begin},         {"old-term", 20, false, old_term_begin},
-    {"late-use", 22, false, late_use_begin},         {"leave-idle", 13, false, leave_idle_begin},
-    {"leave-leader", 14, false, leave_leader_begin}, {"leave-busy", 24, false, leave_busy_begin},
-    {"leave-commit", 20, false, leave_commit_begin}, {NULL, 0, false, NULL},
+    {"boot-vote", 30, false, boot_vote_begin},
+    {"kept-vote", 30, false, kept_vote_begin},
+    {"stale-join", 30, false, stale_begin},
+    {"resume", 45, false, resume_begin},
+    {"commit-alone", 62, false, commit_alone_begin},
+    {"old-report", 40, false, old_report_begin},
+    {"commit-use", 30, false, commit_use_begin},
+    {"grant-again", 35, false, again_begin},
+    {"old-reading", 25, false, old_reading_begin},
+    {"late-join", 25, false, late_join_begin},
+    {"late-ack", 30, false, late_ack_begin},
+    {"old-term", 20, false, old_term_begin},
+    {"late-use", 22, false, late_use_begin},
+    {"leave-idle", 13, false, leave_idle_begin},
+    {"leave-leader", 14, false, leave_leader_begin},
+    {"leave-busy", 24, false, leave_busy_begin},
+    {"leave-commit", 20, false, leave_commit_begin},
+    {"reserve", 20, false, reserve_begin},
+    {NULL, 0, false, NULL},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One rule left out at a time: each run must go over, or nobody would notice if the rule went. */
+/* One rule left out at a time: each must go over or get stuck, or nobody would notice if the rule
+ * went. */
 #include "mutants.h"
 
 #include <stdio.h>
@@ -36,6 +37,13 @@ const struct mutant mutants[] = {
      "leave-busy", 20},
     {MUTANT_LEFT_FOR_GOOD, "29", "a commit does not end what was said in leaving", "leave-commit",
      20},
+    {WORLD_NO_END, "cap", "workers use a share when its session is over", "churn", 100},
+    {MUTANT_SESSION_FIRST, "3", "a session starts before its shares are applied", "nasty", 600},
+    {MUTANT_SHORT_VOTE, "8", "a vote is over before the leadership that it gave", "kept-vote", 20},
+    {MUTANT_REPORT_ANY_GRANT, "15", "a report from before a grant lowers what is counted", "nasty",
+     600},
+    {MUTANT_GROW_UNCOUNTED, "15", "growth is sent before it is counted", "nasty", 600},
+    {MUTANT_NO_RESEND, "15", "a grant is sent once", "nasty", 600},
     {0, NULL, NULL, NULL, 0},
 };
 
@@ -45,6 +53,7 @@ void mutants_apply(struct sim *sim, int id) {
 #endif
     sim->no_drain = id == WORLD_NO_DRAIN;
     sim->no_pending = id == MUTANT_NO_PENDING;
+    sim->no_end = id == WORLD_NO_END;
     sim->commit_raises = id == WORLD_COMMIT_RAISES;
 }
 
@@ -61,12 +70,12 @@ int mutants_run(bool stories) {
         bool caught = false;
         while (!caught && request.seed < mutant->seeds) {
             request.seed++;
-            caught = run_one(sim, &request) == SIM_OVER;
+            caught = run_one(sim, &request) != SIM_GOOD;
             sim_clear(sim);
         }
         count++;
         missed += caught ? 0 : 1;
-        printf("%-6s rule %-3s %-62s %s", caught ? "caught" : "MISSED", mutant->rule, mutant->text,
+        printf("%-6s rule %-7s %-62s %s", caught ? "caught" : "MISSED", mutant->rule, mutant->text,
                mutant->scenario);
         printf(caught ? ", seed %llu\n" : ", %llu seeds\n", (unsigned long long)request.seed);
         if (caught && stories) {

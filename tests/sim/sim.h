@@ -235,6 +235,7 @@ struct sim {
     bool reboot_clock;  /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
     bool no_drain;      /* hosts do not end what is over their share (a mutant) */
     bool no_pending;    /* nor keep to a pending configuration (a mutant) */
+    bool no_end;        /* shares outlive their sessions (a mutant) */
     bool commit_raises; /* without a session, the home of a committed configuration (a mutant) */
     bool trace;
     FILE *out;       /* of the trace; NULL: it is only counted */
