@@ -80,7 +80,7 @@ void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch
         }
     } else if (core->committed.epoch == 0 && core->leading) {
         coordinator_step_down(core); /* there is something to join: nothing to found */
-    } else if (core->committed.epoch != 0 || proven) {
+    } else if (core->committed.epoch != 0) {
         learn_foreign(core, now, from, epoch, digest);
     }
 }

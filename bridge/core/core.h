@@ -220,7 +220,7 @@ enum core_action_type {
     CORE_SEND_VOTE,
     CORE_FOREIGN_CONFIG, /**< config.member has committed a configuration that this node does not
                               have: its file must be loaded here. Until then this node keeps to its
-                              reserve. Once for each configuration */
+                              reserve. Once for each configuration, and not by a new node */
     CORE_WARN_FILE,      /**< config.member runs another file than this node for 10 s now; once
                               for each member and file */
     CORE_WARN_LIMIT,     /**< member's file says another limit for key: tell people. Only from the

@@ -329,7 +329,7 @@ static void test_a_new_limit_waits_for_all(void **state) {
     (void)state;
 
     sim_run(sim, 5);
-    sim_second_config(sim, 7, sixty);
+    sim_add_config(sim, 7, sixty);
     node_load(sim, 0);
     node_load(sim, 1);
     sim_run(sim, 10);
@@ -352,7 +352,7 @@ static void test_members_come_and_go(void **state) {
     (void)state;
 
     sim_run(sim, 5);
-    sim_second_config(sim, 8 + 2 + 1, thirty); /* node 3 for node 2 */
+    sim_add_config(sim, 8 + 2 + 1, thirty); /* node 3 for node 2 */
     for (int i = 0; i < 4; i++) {
         node_load(sim, i);
     }
@@ -377,7 +377,7 @@ static void test_one_that_was_removed_spreads_the_commit(void **state) {
     (void)state;
 
     sim_run(sim, 5);
-    sim_second_config(sim, 6, thirty);
+    sim_add_config(sim, 6, thirty);
     sim->intercept = unheard_commit;
     for (int i = 0; i < 3; i++) {
         node_load(sim, i);
@@ -399,7 +399,7 @@ static void test_a_dead_member_goes_when_somebody_vouches(void **state) {
 
     sim_run(sim, 5);
     node_host_crash(sim, 2, 1000);
-    sim_second_config(sim, 3, thirty);
+    sim_add_config(sim, 3, thirty);
     node_load(sim, 0);
     node_load(sim, 1);
     sim_run(sim, 40);
@@ -436,6 +436,240 @@ static void test_the_lowest_limit_counts(void **state) {
     finish(sim);
 }
 
+/* ---- files become configurations ---- */
+
+static struct core_config_state config_of(const struct sim *sim, int node) {
+    return core_config_state(sim->node[node].core);
+}
+
+static void test_a_wrong_file_is_replaced_and_withdrawn(void **state) {
+    struct sim *sim = world(3, 30, 50, 0);
+    const int32_t wrong[] = {3, 3}, right[] = {60, 60};
+    (void)state;
+
+    sim_run(sim, 5);
+    sim_add_config(sim, 7, wrong);
+    sim_add_config(sim, 7, right);
+    want(sim, 0, 60);
+    node_load_file(sim, 0, 1);
+    sim_run(sim, 7);
+    assert_int_equal(node_cap(sim, 0, 0), 1); /* lowered at once, and by itself alone */
+    assert_true(core_leading(sim->node[0].core, sim_local(sim, 0)));
+    node_load_file(sim, 0, 0); /* the file that is committed */
+    assert_int_equal(config_of(sim, 0).pending_digest, 0);
+    sim_run(sim, 16);
+    assert_true(has_session(sim, 0));
+    assert_int_equal(node_cap(sim, 0, 0), 20);
+    node_load_file(sim, 0, 1);
+    for (int i = 0; i < 3; i++) {
+        node_load_file(sim, i, 2);
+    }
+    sim_run(sim, 30);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sim->node[i].config, 2);
+        assert_int_equal(sim->node[i].epoch, 2);
+    }
+    finish(sim);
+}
+
+static double no_agreement_for_2(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)from;
+    return now(sim) < 12 && to == 2 && message->type == CORE_SEND_DEAL && message->deal.agreed != 0
+               ? -1
+               : 0;
+}
+
+/* One promises, another loads a different file at that moment: nothing can be committed until the
+ * first file is loaded there again, and nothing goes wrong. */
+static void test_the_way_out_of_a_promise(void **state) {
+    struct sim *sim = world(3, 30, 50, 0);
+    const int32_t first[] = {60, 60}, second[] = {90, 90};
+    (void)state;
+
+    sim_run(sim, 5);
+    sim_add_config(sim, 7, first);
+    sim_add_config(sim, 7, second);
+    sim->intercept = no_agreement_for_2;
+    sim->settling = true; /* every promise can be stored */
+    for (int i = 0; i < 3; i++) {
+        node_load_file(sim, i, 1);
+    }
+    sim_run(sim, 8);
+    assert_int_equal(config_of(sim, 0).promised, 2);
+    assert_int_equal(config_of(sim, 2).promised, 0);
+    for (int i = 0; i < 3; i++) {
+        node_load_file(sim, i, 2);
+    }
+    assert_int_equal(core_config_check(sim->node[0].core, &sim->config[2].membership),
+                     CORE_CONFIG_PROMISED);
+    node_host_crash(sim, 0, 0.1); /* a promise outlives its host */
+    sim_run(sim, 20);
+    assert_int_equal(config_of(sim, 0).promised, 2);
+    assert_int_equal(config_of(sim, 2).pending_digest, sim->config[2].membership.digest);
+    assert_int_equal(sim->epoch, 1);
+    node_load_file(sim, 2, 1); /* the way out */
+    sim_run(sim, 24);
+    assert_int_equal(sim->config[sim->node[2].config].limit[0], 60);
+    node_load_file(sim, 2, 2); /* the others have it lying there already */
+    sim_run(sim, 30);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sim->node[i].epoch, 3);
+        assert_int_equal(node_cap(sim, i, 0), 30);
+    }
+    finish(sim);
+}
+
+static void test_new_nodes_found_a_cluster(void **state) {
+    struct sim *sim = calloc(1, sizeof *sim);
+    struct core_timers timers = core_timers_default();
+    (void)state;
+
+    assert_non_null(sim);
+    sim->new_nodes = true;
+    sim_start(sim, 1, 3, thirty, 2, 50, &timers);
+    sim->hold_s = 1e6;
+    node_host_crash(sim, 2, 10);
+    want(sim, 0, 60);
+    sim_run(sim, 9);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(node_cap(sim, i, 0), 0); /* not even the reserve, and nobody stands */
+        assert_int_equal(core_stats(sim->node[i].core).takeovers, 0);
+    }
+    sim_run(sim, 25);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sim->node[i].epoch, 1);
+        assert_true(has_session(sim, i));
+    }
+    assert_int_equal(in_use(sim, 0), 20);
+    finish(sim);
+}
+
+static void test_a_new_node_adopts_what_is_committed(void **state) {
+    struct sim *sim = world(3, 30, 50, 0);
+    (void)state;
+
+    sim_run(sim, 5);
+    node_bury(sim, 2);
+    sim->node[2].vouched = 0; /* nobody vouched: its part drains as that of any lost member */
+    sim_run(sim, 6);
+    node_return(sim, 2, 0);
+    sim_run(sim, 7.9);
+    assert_int_equal(node_cap(sim, 2, 0), 0);
+    sim_run(sim, 30);
+    assert_int_equal(sim->node[2].epoch, 1);
+    assert_true(has_session(sim, 2));
+    assert_int_equal(node_cap(sim, 2, 0), 10);
+    finish(sim);
+}
+
+/* It was down while the others went on without it (somebody vouched for its death, wrongly). */
+static void test_a_file_that_is_not_here(void **state) {
+    struct sim *sim = world(3, 30, 50, 0);
+    const int32_t sixty[] = {60, 60};
+    (void)state;
+
+    sim_run(sim, 5);
+    node_host_crash(sim, 2, 30);
+    sim_add_config(sim, 7, sixty);
+    sim_run(sim, 20);
+    for (int i = 0; i < 2; i++) {
+        node_load(sim, i);
+        assert_true(core_vouch_dead(sim->node[i].core, sim_local(sim, i), sim->node[2].hash));
+    }
+    sim_run(sim, 34);
+    assert_int_equal(sim->epoch, 2);
+    sim_run(sim, 45);
+    assert_int_equal(config_of(sim, 2).foreign, 2);
+    assert_int_equal(config_of(sim, 2).foreign_digest, sim->config[1].membership.digest);
+    assert_false(has_session(sim, 2));
+    assert_int_equal(node_cap(sim, 2, 0), 5);
+    node_load(sim, 2); /* the file is copied there */
+    sim_run(sim, 60);
+    assert_int_equal(sim->node[2].epoch, 2);
+    assert_int_equal(config_of(sim, 2).foreign, 0);
+    assert_int_equal(node_cap(sim, 2, 0), 20);
+    finish(sim);
+}
+
+static void test_nobody_is_dead_who_was_just_heard(void **state) {
+    struct sim *sim = world(3, 30, 50, 0);
+    (void)state;
+
+    sim_run(sim, 5);
+    assert_false(core_vouch_dead(sim->node[0].core, sim_local(sim, 0), sim->node[2].hash));
+    assert_false(core_vouch_dead(sim->node[0].core, sim_local(sim, 0), sim->node[0].hash));
+    assert_false(core_vouch_dead(sim->node[0].core, sim_local(sim, 0), 12345));
+    finish(sim);
+}
+
+/* ---- without a majority ---- */
+
+static struct sim *minority_world(uint32_t take_over_after) {
+    struct sim *sim = calloc(1, sizeof *sim);
+    struct core_timers timers = core_timers_default();
+    const int32_t limits[] = {50, 50};
+
+    assert_non_null(sim);
+    timers.drain = 4000;
+    timers.take_over_after = take_over_after;
+    sim_start(sim, 1, 5, limits, 2, 50, &timers); /* home 10, reserve 5 */
+    sim->hold_s = 1e6;
+    sim->tail = 0;
+    return sim;
+}
+
+static void test_a_minority_takes_over_only_if_told_to(void **state) {
+    (void)state;
+    for (uint32_t after = 0; after <= 20000; after += 20000) {
+        struct sim *sim = minority_world(after);
+        sim_run(sim, 5);
+        for (int i = 2; i < 5; i++) {
+            node_host_crash(sim, i, 100);
+        }
+        want(sim, 0, 60);
+        want(sim, 1, 60);
+        sim_run(sim, 20);
+        assert_int_equal(in_use(sim, 0) + in_use(sim, 1), 10); /* the reserves */
+        sim_run(sim, 60);
+        /* The reserves of the three that are silent stay theirs. */
+        assert_int_equal(in_use(sim, 0) + in_use(sim, 1), after == 0 ? 10 : 50 - 15);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(core_minority(sim->node[i].core, sim_local(sim, i)), after != 0);
+        }
+        sim_run(sim, 130);
+        for (int i = 0; i < 5; i++) {
+            assert_true(has_session(sim, i));
+            assert_false(core_minority(sim->node[i].core, sim_local(sim, i)));
+            want(sim, i, 60);
+        }
+        sim_run(sim, 150);
+        assert_int_equal(sim->total[0], 50);
+        finish(sim);
+    }
+}
+
+/* Four groups of one see each other one way in a ring: none may lead. */
+static void test_no_minority_takes_over_that_sees_another(void **state) {
+    struct sim *sim = minority_world(10000);
+    int leaders = 0;
+    (void)state;
+
+    sim_run(sim, 5);
+    for (int i = 0; i < 5; i++) {
+        for (int j = 0; j < 5; j++) {
+            sim->cut[i][j] = j != (i + 1) % 5;
+        }
+    }
+    for (double s = 15; s < 80; s += .5) {
+        sim_run(sim, s);
+        for (int i = 0; i < 5; i++) {
+            leaders += core_leading(sim->node[i].core, sim_local(sim, i)) ? 1 : 0;
+        }
+    }
+    assert_int_equal(leaders, 0);
+    finish(sim);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opening_deal_costs_no_record),
@@ -457,6 +691,14 @@ int main(void) {
         cmocka_unit_test(test_one_that_was_removed_spreads_the_commit),
         cmocka_unit_test(test_a_dead_member_goes_when_somebody_vouches),
         cmocka_unit_test(test_the_lowest_limit_counts),
+        cmocka_unit_test(test_a_wrong_file_is_replaced_and_withdrawn),
+        cmocka_unit_test(test_the_way_out_of_a_promise),
+        cmocka_unit_test(test_new_nodes_found_a_cluster),
+        cmocka_unit_test(test_a_new_node_adopts_what_is_committed),
+        cmocka_unit_test(test_a_file_that_is_not_here),
+        cmocka_unit_test(test_nobody_is_dead_who_was_just_heard),
+        cmocka_unit_test(test_a_minority_takes_over_only_if_told_to),
+        cmocka_unit_test(test_no_minority_takes_over_that_sees_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -268,7 +268,7 @@ static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
 
 static void doubled_limit(struct sim *sim) {
     const int32_t limit = 60;
-    sim_second_config(sim, 7, &limit);
+    sim_add_config(sim, 7, &limit);
 }
 
 /* A member without a session learns of a commit: it must not go to its new home. */

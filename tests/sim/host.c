@@ -54,7 +54,7 @@ int32_t node_cap(struct sim *sim, int node, int key) {
     if (!valid && n->config > 0 && sim->commit_raises) {
         cap = n->home[n->config + 1][key];
     }
-    if (n->loaded != n->config && sim->changes[key] && !sim->no_pending) {
+    if (n->loaded != n->config && files_differ(sim, n, key) && !sim->no_pending) {
         int32_t next = valid ? n->home[n->loaded + 1][key] : n->reserve[n->loaded + 1][key];
         cap = next < cap ? next : cap;
     }

@@ -54,6 +54,7 @@ void mutants_apply(struct sim *sim, int id) {
     sim->no_drain = id == WORLD_NO_DRAIN;
     sim->no_pending = id == MUTANT_NO_PENDING;
     sim->no_end = id == WORLD_NO_END;
+    sim->forgets_promise = id == MUTANT_PROMISE_NOT_KEPT;
     sim->commit_raises = id == WORLD_COMMIT_RAISES;
 }
 

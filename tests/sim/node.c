@@ -15,7 +15,7 @@ static void start_bridge(struct sim *sim, int node) {
     n->generation++;
     n->memory.generation++;
     n->bridge = true;
-    n->busy = n->fits_told = false;
+    n->busy = false;
     n->rung = 0;
     n->tick_due = CORE_NEVER;
     if (baseline_runs(sim)) {
@@ -27,28 +27,20 @@ static void start_bridge(struct sim *sim, int node) {
                                    .seed = sim_draw(&n->random, UINT64_MAX),
                                    .keys = (uint32_t)sim->keys,
                                    .timers = sim->timers,
-                                   .promised = n->promised,
                                    .memory = n->memory};
-    if (n->config >= 0) {
-        options.committed = sim->config[n->config].membership;
-    }
-    if (n->loaded != n->config) {
-        options.pending = sim->config[n->loaded].membership;
-    }
+    files_options(sim, n, &options);
     n->core = core_create(&options, now);
     if (n->core == NULL) {
         abort();
     }
+    files_define(sim, node);
     for (int key = 0; key < sim->keys; key++) {
-        int32_t own = n->file_limit, next_limit = sim->config[n->loaded].limit[key];
-        int32_t now_limit = n->config >= 0 ? sim->config[n->config].limit[key] : next_limit;
-        core_counter_define(n->core, (uint32_t)key, sim->key_hash[key], own != 0 ? own : now_limit,
-                            own != 0 ? own : next_limit);
         if (n->counter[key].record) {
             core_counter_restore(n->core, (uint32_t)key, n->counter[key].share,
                                  n->counter[key].grant, n->in_use[key], n->in_use[key]);
         }
     }
+    files_changed(sim, node);
     shell_perform_all(sim, node);
 }
 
@@ -81,6 +73,7 @@ static void new_segment(struct sim *sim, int node) {
     memset(&n->memory, 0, sizeof n->memory);
     memset(n->counter, 0, sizeof n->counter);
     memset(n->over_since, 0, sizeof n->over_since);
+    files_new_segment(n);
     n->boot = sim_draw(&n->random, UINT64_MAX - 1) + 1;
     n->created = sim_local(sim, node);
     n->incarnation++;
@@ -92,7 +85,7 @@ static void new_segment(struct sim *sim, int node) {
            (struct sim_event){.type = EVENT_WORKERS, .node = node, .a = n->incarnation});
 }
 
-void node_create(struct sim *sim, int node, int config) {
+void node_create(struct sim *sim, int node, int config, int file) {
     struct sim_node *n = &sim->node[node];
     char name[16];
     int length = snprintf(name, sizeof name, "node%d", node);
@@ -102,10 +95,10 @@ void node_create(struct sim *sim, int node, int config) {
     n->random = sim_mix(sim->noise ^ sim_mix(n->hash));
     n->rate = 1 + sim_draw_uniform(&n->random, -.0095, .0095);
     n->offset_us = sim_draw_uniform(&n->random, 1e6, 1e10);
-    n->config = n->loaded = config;
-    if (config < 0) {
-        n->loaded = 1; /* a new node with the newest file */
-    }
+    n->config = config;
+    n->epoch = config < 0 ? 0 : 1;
+    n->promise = -1;
+    n->file = n->loaded = file;
     sim->top = node >= sim->top ? node + 1 : sim->top;
     host_deal(sim, node);
     new_segment(sim, node);
@@ -186,34 +179,6 @@ void node_freeze(struct sim *sim, int node, double s) {
     n->frozen_until = until > n->frozen_until ? until : n->frozen_until;
 }
 
-void node_load(struct sim *sim, int node) {
-    struct sim_node *n = &sim->node[node];
-
-    if (!n->exists) {
-        sim->count[COUNT_JOINERS]++;
-        node_create(sim, node, -1);
-    }
-    if (n->loaded == 1) {
-        return;
-    }
-    if (n->busy) {
-        sim_at(sim, .05, (struct sim_event){.type = EVENT_LOAD, .node = node});
-        return;
-    }
-    sim_log(sim, "node %d: loads the second configuration", node);
-    n->loaded = 1;
-    n->fits_told = false;
-    if (!n->bridge) {
-        return;
-    }
-    for (int key = 0; key < sim->keys; key++) {
-        core_counter_define(n->core, (uint32_t)key, sim->key_hash[key], sim->config[0].limit[key],
-                            sim->config[1].limit[key]);
-    }
-    core_config_propose(n->core, sim_local(sim, node), &sim->config[1].membership);
-    shell_perform_all(sim, node);
-}
-
 int node_leader(struct sim *sim) {
     int found[SIM_NODES], count = 0;
 
@@ -268,7 +233,7 @@ void node_handle(struct sim *sim, const struct sim_event *event) {
         shell_on_scan(sim, event);
         break;
     case EVENT_HOST_UP:
-        if (!n->host) {
+        if (!n->host && n->exists) {
             new_segment(sim, event->node);
             start_bridge(sim, event->node);
         }
@@ -284,7 +249,7 @@ void node_handle(struct sim *sim, const struct sim_event *event) {
         }
         break;
     case EVENT_LOAD:
-        node_load(sim, event->node);
+        node_load_file(sim, event->node, (int)event->a);
         break;
     default:
         break;

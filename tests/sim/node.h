@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef SLOTSHARE_TESTS_SIM_NODE_H
 #define SLOTSHARE_TESTS_SIM_NODE_H
-/** What the files that make up a node share: host.c, shell.c and node.c. */
+/** What the files that make up a node share: files.c, host.c, shell.c and node.c. */
 #include "sim.h"
 
+/** A counter is not the same under what is committed and what is loaded. */
+bool files_differ(const struct sim *sim, const struct sim_node *n, int key);
+/** What a segment has that is made now. */
+void files_new_segment(struct sim_node *n);
+/** What the core is told when it starts; then its counters. */
+void files_options(const struct sim *sim, struct sim_node *n, struct core_options *options);
+void files_define(struct sim *sim, int node);
+/** Load the file soon if it is another one than what is loaded. */
+void files_changed(struct sim *sim, int node);
+void files_promise(struct sim *sim, int node, const struct core_action *action);
+void files_commit(struct sim *sim, int node, const struct core_action *action);
+/** What an operator does who sees what the bridges report. */
+void files_operate(struct sim *sim);
+/** Who runs, promised and hears what: for the trace. */
+void files_show(struct sim *sim);
+
 uint64_t host_key_hash(int key);
-/** Compute the node's homes and reserves, of both configurations. */
+/** Compute the node's homes and reserves, of all configurations. */
 void host_deal(struct sim *sim, int node);
 /** One slot; id: of the connection. */
 void host_take(struct sim *sim, int node, int key, uint64_t id);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim.h"
+#include "node.h"
 
 struct sim_step *plan_step(struct sim *sim, double at_s, enum sim_step_type type) {
     if (sim->steps == sim->step_room) {
@@ -119,7 +119,20 @@ static void happen(struct sim *sim, const struct sim_step *step, int node) {
         net_cut(sim, step->mask, step->out, step->in, step->s);
         break;
     case STEP_LOAD:
-        node_load(sim, node);
+        node_load_file(sim, node, step->a != 0 ? (int)step->a : sim->configs - 1);
+        break;
+    case STEP_BURY:
+        node_bury(sim, node);
+        break;
+    case STEP_RETURN:
+        node_return(sim, node, (int)step->a);
+        break;
+    case STEP_OPERATE:
+        files_operate(sim);
+        break;
+    case STEP_LONE:
+        sim->lone_s = step->s;
+        sim->lone_deaf = step->in;
         break;
     case STEP_WEATHER:
         weather(sim, step);
@@ -141,9 +154,9 @@ void plan_next(struct sim *sim) {
         node = node_leader(sim);
         sim->count[COUNT_LEADER_KILLS] += node >= 0;
     }
-    bool there = node >= 0 && (sim->node[node].exists || step->type == STEP_LOAD ||
-                               step->type == STEP_WEATHER || step->type == STEP_CUT);
-    if (there || step->type == STEP_STORY) {
+    bool any = step->type == STEP_LOAD || step->type == STEP_WEATHER || step->type == STEP_CUT ||
+               step->type >= STEP_RETURN;
+    if ((node >= 0 && (any || sim->node[node].exists)) || step->type == STEP_STORY) {
         sim->telling = step->id;
         happen(sim, step, node);
         sim->telling = 0;

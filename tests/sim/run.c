@@ -17,7 +17,7 @@ static void count_cores(struct sim *sim) {
     sim->count[COUNT_ELECTIONS] = sim->stats.takeovers;
     sim->count[COUNT_ADMISSIONS] = sim->stats.admissions;
     sim->count[COUNT_GRANTS] = sim->stats.grants;
-    sim->count[COUNT_COMMITS] = sim->committed > 0;
+    sim->count[COUNT_COMMITS] = sim->epoch > 1 ? sim->epoch - 1 : 0;
 }
 
 enum sim_verdict run_one(struct sim *sim, const struct sim_request *request) {

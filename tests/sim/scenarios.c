@@ -107,7 +107,7 @@ static void reload(struct draw *draw, double from, double to) {
         mask &= mask_of(sim->drop_nodes) | ~mask_of(n);
     }
     sim->count[COUNT_RELOADS]++;
-    sim_second_config(sim, mask, limits);
+    sim_add_config(sim, mask, limits);
     for (int i = 0; i < SIM_NODES && i < 64; i++) {
         if ((all >> i & 1) != 0) {
             fault(draw, uniform(draw, from, to), STEP_LOAD, i, 0);
@@ -423,13 +423,13 @@ void scenario_reclaim(struct sim *sim, uint64_t seed, int victim) {
 
 const struct sim_scenario sim_scenarios[] = {
     {"chaos", 0, true, chaos_begin}, {"nasty", 0, true, nasty_begin},
-    {"churn", 0, true, churn_begin}, {"crowd", 0, true, crowd_begin},
-    {NULL, 0, false, NULL},
+    {"churn", 0, true, churn_begin}, {"reloads", 0, true, reloads_begin},
+    {"crowd", 0, true, crowd_begin}, {NULL, 0, false, NULL},
 };
 
 /* One in 64 is a crowd; the rest take turns. */
 const struct sim_scenario *sim_scenario_of(uint64_t seed) {
-    return seed % 64 == 63 ? &sim_scenarios[3] : &sim_scenarios[seed % 3];
+    return seed % 64 == 63 ? &sim_scenarios[4] : &sim_scenarios[seed % 4];
 }
 
 const struct sim_scenario *sim_scenario(const char *name) {

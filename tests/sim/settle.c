@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim.h"
+#include "node.h"
 
 static void heal_all(struct sim *sim) {
     sim->settling = true;
@@ -30,9 +30,6 @@ static void heal_all(struct sim *sim) {
                    (struct sim_event){
                        .type = EVENT_TICK, .node = i, .a = node->generation, .b = UINT64_MAX});
         }
-        if (sim->configs == 2 && node->loaded == 0) {
-            sim_at(sim, 0.5, (struct sim_event){.type = EVENT_LOAD, .node = i});
-        }
     }
 }
 
@@ -47,7 +44,8 @@ static void hungry_all(struct sim *sim) {
 
 static bool committed_everywhere(const struct sim *sim) {
     for (int i = 0; i < sim->top; i++) {
-        if (sim->node[i].exists && sim->node[i].config != sim->configs - 1) {
+        const struct sim_node *n = &sim->node[i];
+        if (n->exists && (n->config != sim->configs - 1 || n->loaded != n->config)) {
             return false;
         }
     }
@@ -60,7 +58,8 @@ static bool full(struct sim *sim) {
 
     sim->stuck[0] = '\0';
     if (sim->committed != sim->configs - 1) {
-        snprintf(sim->stuck, sizeof sim->stuck, "the pending configuration was never committed");
+        snprintf(sim->stuck, sizeof sim->stuck, "the last configuration was never committed");
+        return false;
     }
     for (int i = 0; i < sim->top; i++) {
         const struct sim_node *node = &sim->node[i];
@@ -86,10 +85,12 @@ static bool full_within(struct sim *sim, double until_s) {
 
 void sim_settle(struct sim *sim) {
     double expiry = (double)(sim->timers.session + sim->timers.drain + sim->timers.grace) / 1e3;
-    double now = (double)sim->now / 1e6, end = now + expiry + 30;
+    double now = (double)sim->now / 1e6, end = now + 2 * expiry + 60;
 
     heal_all(sim);
-    do { /* a pending configuration commits once what is above it has drained */
+    sim_run(sim, now += .5);
+    do { /* what is promised and then the last file are committed, once what is above has drained */
+        files_operate(sim);
         sim_run(sim, now += 1);
     } while (now < end && sim->over == 0 && !committed_everywhere(sim));
     hungry_all(sim);
@@ -98,7 +99,7 @@ void sim_settle(struct sim *sim) {
             return;
         }
     }
-    if (sim->over == 0) {
-        full_within(sim, now + 10);
+    if (sim->over == 0 && !full_within(sim, now + 10)) {
+        files_show(sim);
     }
 }

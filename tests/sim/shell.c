@@ -68,17 +68,10 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
                (struct sim_event){.type = EVENT_SCAN, .node = node, .a = n->generation});
         break;
     case CORE_PROMISE:
-        sim_log(sim, "node %d: promises epoch %llu", node,
-                (unsigned long long)action->commit.epoch);
-        n->promised = true;
-        core_promise_done(n->core, sim_local(sim, node), true);
+        files_promise(sim, node, action);
         break;
     case CORE_COMMIT:
-        sim_log(sim, "node %d: committed epoch %llu", node,
-                (unsigned long long)action->commit.epoch);
-        n->config = n->loaded;
-        n->promised = false;
-        sim->committed = n->config > sim->committed ? n->config : sim->committed;
+        files_commit(sim, node, action);
         break;
     case CORE_SEND_HEARTBEAT:
     case CORE_SEND_DEAL:

@@ -19,6 +19,7 @@
 enum {
     SIM_KEYS = 8,
     SIM_INBOX = 128,
+    SIM_CONFIGS = 6,
 };
 
 /** Virtual time, in microseconds. */
@@ -38,7 +39,7 @@ enum sim_event_type {
     EVENT_BRIDGE_UP,
     EVENT_BRIDGE_END, /* after a leave */
     EVENT_HEAL,
-    EVENT_LOAD, /* a node loads the newer configuration */
+    EVENT_LOAD, /* a node gets configuration a as its file, and loads it */
     EVENT_STEP, /* the next of the plan */
     EVENT_CALM, /* the end of bad weather */
     EVENT_BASELINE,
@@ -94,7 +95,11 @@ enum sim_step_type {
     STEP_PAUSE,
     STEP_FREEZE,
     STEP_CUT,
-    STEP_LOAD,
+    STEP_LOAD,    /* file a; the last one if that is 0 */
+    STEP_BURY,    /* a host is gone for good: operators vouch for it */
+    STEP_RETURN,  /* it is set up anew with file a, if it was removed */
+    STEP_OPERATE, /* somebody looks at what bridges report, and does something about it */
+    STEP_LONE,    /* who commits next is cut off at that moment */
     STEP_WEATHER, /* the scenario's bad weather, for a while */
     STEP_STORY,   /* what a directed scenario does by itself */
 };
@@ -112,13 +117,14 @@ struct sim_step {
     uint64_t mask;
     bool out, in;             /* of a cut */
     int32_t demand[SIM_KEYS]; /* -1: as it was */
-    uint64_t a, b;            /* of a story */
+    uint64_t a, b;            /* of a story; a: a file */
 };
 
 /** One configuration. */
 struct sim_config {
     struct core_membership membership;
     struct deal_members deal;
+    uint64_t mask; /* of the members, where there are not more than 64 nodes */
     int32_t limit[SIM_KEYS];
 };
 
@@ -178,10 +184,14 @@ struct sim_node {
     int32_t in_use[SIM_KEYS];
     uint64_t over_since[SIM_KEYS]; /* local ms; 0: not over */
     uint32_t connections[SIM_KEYS];
-    int config, loaded; /* on the disk: index of the committed (-1: none) and the newest one */
-    bool promised;      /* the loaded one, on the disk */
-    int32_t home[3][SIM_KEYS], reserve[3][SIM_KEYS]; /* [configuration + 1]; see host_deal() */
-    int32_t dealt_for;                               /* the file_limit they are of, plus 1 */
+    int loaded; /* what the segment has as pending, or config */
+    /* on the disk, as indices; -1: none */
+    int config, promise, file;
+    uint64_t epoch, promise_epoch;
+    uint64_t vouched; /* the newest epoch when somebody vouched for its death */
+    /* [configuration + 1]; see host_deal() */
+    int32_t home[SIM_CONFIGS + 1][SIM_KEYS], reserve[SIM_CONFIGS + 1][SIM_KEYS];
+    int32_t dealt_for; /* the file_limit they are of, plus 1 */
     bool fits_told;
     /* the bridge */
     struct core *core;
@@ -220,8 +230,12 @@ struct sim {
 
     int nodes, keys, configs, committed; /* committed: newest anywhere, an index */
     int top;                             /* nodes from here on do not exist */
-    struct sim_config config[2];
-    bool changes[SIM_KEYS]; /* between both */
+    struct sim_config config[SIM_CONFIGS];
+    uint64_t epoch; /* the newest anywhere */
+    uint64_t dead;  /* nodes for which operators vouch */
+    double lone_s;  /* how long who commits next is cut off; 0: not */
+    bool lone_deaf; /* and hears nothing either */
+    bool new_nodes; /* nobody has committed anything; to be set before sim_start() */
     uint64_t key_hash[SIM_KEYS];
     struct sim_node node[SIM_NODES];
     uint8_t cut[SIM_NODES][SIM_NODES];
@@ -231,12 +245,13 @@ struct sim {
     sim_time weather_until;
     struct core_timers timers;
     double hold_s, tail;
-    double leave_s;     /* how long a bridge may take to leave; 0: some time or other */
-    bool reboot_clock;  /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
-    bool no_drain;      /* hosts do not end what is over their share (a mutant) */
-    bool no_pending;    /* nor keep to a pending configuration (a mutant) */
-    bool no_end;        /* shares outlive their sessions (a mutant) */
-    bool commit_raises; /* without a session, the home of a committed configuration (a mutant) */
+    double leave_s;       /* how long a bridge may take to leave; 0: some time or other */
+    bool reboot_clock;    /* a host's clock starts again with it, as CLOCK_BOOTTIME does */
+    bool no_drain;        /* hosts do not end what is over their share (a mutant) */
+    bool no_pending;      /* nor keep to a pending configuration (a mutant) */
+    bool no_end;          /* shares outlive their sessions (a mutant) */
+    bool forgets_promise; /* a promise is not stored (a mutant) */
+    bool commit_raises;   /* without a session, the home of a committed configuration (a mutant) */
     bool trace;
     FILE *out;       /* of the trace; NULL: it is only counted */
     unsigned *lines; /* of it, so far; NULL: nobody counts */
@@ -323,8 +338,8 @@ void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int
 void sim_clear(struct sim *sim);
 /** The same, and free what is kept. */
 void sim_end(struct sim *sim);
-/** A second configuration. mask: its members. Nodes load it by EVENT_LOAD. */
-void sim_second_config(struct sim *sim, uint64_t mask, const int32_t *limits);
+/** One more configuration. mask: its members. Nodes load it by EVENT_LOAD. @return its index. */
+int sim_add_config(struct sim *sim, uint64_t mask, const int32_t *limits);
 bool sim_is_member(const struct sim_config *config, uint64_t hash);
 /** Heal everything, let all be hungry, and see whether every limit is used and all have sessions.
  */
@@ -332,7 +347,8 @@ void sim_settle(struct sim *sim);
 
 /* ---- nodes ---- */
 uint64_t sim_local(struct sim *sim, int node);
-void node_create(struct sim *sim, int node, int config);
+/** config -1: a new node. */
+void node_create(struct sim *sim, int node, int config, int file);
 void node_workers(struct sim *sim, int node); /* take what demand and cap allow */
 int32_t node_cap(struct sim *sim, int node, int key);
 void node_handle(struct sim *sim, const struct sim_event *event);
@@ -342,7 +358,11 @@ void node_bridge_crash(struct sim *sim, int node, double down_s);
 void node_bridge_leave(struct sim *sim, int node, double down_s);
 void node_pause(struct sim *sim, int node, double s);
 void node_freeze(struct sim *sim, int node, double s);
+/** The last configuration, or this one. */
 void node_load(struct sim *sim, int node);
+void node_load_file(struct sim *sim, int node, int file);
+void node_bury(struct sim *sim, int node);
+void node_return(struct sim *sim, int node, int file);
 /** A random node whose bridge leads; -1: none. */
 int node_leader(struct sim *sim);
 
@@ -366,6 +386,7 @@ struct sim_scenario {
 };
 /** @return NULL: there is none of that name. */
 const struct sim_scenario *sim_scenario(const char *name);
+void reloads_begin(struct sim *sim, uint64_t seed);
 /** The one that a seed of the mix runs. */
 const struct sim_scenario *sim_scenario_of(uint64_t seed);
 extern const struct sim_scenario sim_scenarios[];

@@ -110,6 +110,7 @@ static void add_member(const struct sim *sim, struct sim_config *config, int nod
     bool witness = node < 64 && (sim->witnesses >> node & 1) != 0;
     struct core_member *member = &config->membership.member[config->membership.members++];
 
+    config->mask |= node < 64 ? (uint64_t)1 << node : 0;
     member->hash = name_hash(node);
     member->witness = witness;
     if (!witness) {
@@ -117,9 +118,9 @@ static void add_member(const struct sim *sim, struct sim_config *config, int nod
     }
 }
 
-static void begin_config(struct sim_config *config, uint64_t epoch, uint32_t reserve_percent) {
-    config->membership.epoch = epoch;
-    config->membership.digest = epoch * 1000 + 7;
+static void begin_config(struct sim_config *config, uint64_t number, uint32_t reserve_percent) {
+    config->membership.epoch = number; /* unless it is committed as another one */
+    config->membership.digest = number * 1000 + 7;
     config->membership.reserve_percent = reserve_percent;
     config->deal.reserve_percent = reserve_percent;
 }
@@ -141,6 +142,7 @@ void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int
     sim->nodes = n;
     sim->keys = keys;
     sim->configs = 1;
+    sim->epoch = sim->new_nodes ? 0 : 1;
     sim->timers = *timers;
     sim->hold_s = 2;
     sim->tail = 0.04;
@@ -153,29 +155,28 @@ void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int
     }
     memcpy(sim->config[0].limit, limits, (size_t)keys * sizeof *limits);
     for (int i = 0; i < n; i++) {
-        node_create(sim, i, 0);
+        node_create(sim, i, sim->new_nodes ? -1 : 0, 0);
     }
 }
 
-void sim_second_config(struct sim *sim, uint64_t mask, const int32_t *limits) {
-    struct sim_config *first = &sim->config[0], *second = &sim->config[1];
+int sim_add_config(struct sim *sim, uint64_t mask, const int32_t *limits) {
+    int at = sim->configs++;
+    struct sim_config *config = &sim->config[at];
 
-    sim->configs = 2;
-    begin_config(second, 2, first->membership.reserve_percent);
+    if (at >= SIM_CONFIGS) {
+        abort();
+    }
+    begin_config(config, (uint64_t)at + 1, sim->config[0].membership.reserve_percent);
     for (int i = 0; i < SIM_NODES && i < 64; i++) {
         if ((mask >> i & 1) != 0) {
-            add_member(sim, second, i);
+            add_member(sim, config, i);
         }
     }
-    memcpy(second->limit, limits, (size_t)sim->keys * sizeof *limits);
-    for (int key = 0; key < sim->keys; key++) {
-        sim->changes[key] =
-            first->limit[key] != second->limit[key] ||
-            memcmp(first->deal.hash, second->deal.hash, sizeof first->deal.hash) != 0;
-    }
+    memcpy(config->limit, limits, (size_t)sim->keys * sizeof *limits);
     for (int i = 0; i < sim->top; i++) {
         host_deal(sim, i);
     }
+    return at;
 }
 
 void sim_clear(struct sim *sim) {
