@@ -102,7 +102,10 @@ class Node:
             return text.read()
 
     def main_snippet(self):
-        return self.snippet(f"slotshare-{self.plan.flavour}.main")
+        if self.plan.flavour == "light":
+            return self.snippet("slotshare-light.main")
+        return self.snippet("slotshare-heavy.main.in").replace(
+            "@CMAKE_INSTALL_FULL_LIBDIR@", f"/usr/{root.LIBRARIES}")
 
     def configure_split(self, conf, macros, options, limited, native):
         write(os.path.join(conf, "conf.d/main/000_localmacros"), macros)
@@ -122,9 +125,10 @@ class Node:
         write(os.path.join(conf, "exim4.conf.localmacros"), macros + options)
         transport, retry = native, ""
         if limited:
-            for part, name in (("main", f"slotshare-{self.plan.flavour}.main"),
-                               ("transport", "slotshare.transport"), ("retry", "slotshare.retry")):
-                write(os.path.join(conf, f"slotshare.{part}"), self.snippet(name))
+            for part, lines in (("main", self.main_snippet()),
+                                ("transport", self.snippet("slotshare.transport")),
+                                ("retry", self.snippet("slotshare.retry"))):
+                write(os.path.join(conf, f"slotshare.{part}"), lines)
             transport = ".include /etc/exim4/slotshare.transport\n"
             retry = ".include /etc/exim4/slotshare.retry\n"
             before, mark, after = text.partition("\nbegin acl\n")
