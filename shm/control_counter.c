@@ -48,10 +48,9 @@ bool control_pin(struct control *control, uint32_t index, const char *name) {
     if (!counter) {
         return false;
     }
-    /* seq_cst: pinned first, looked at second; retire.c does it the other way round */
+    /* seq_cst: pinned first; then whoever is about to retire it finds another word (retire.c) */
     atomic_store_explicit(&counter->pinned, 1, memory_order_seq_cst);
-    uint64_t word = atomic_load_explicit(&counter->word, memory_order_seq_cst);
-    if (word_count(word) == COUNT_RETIRED || !view_live(counter) ||
+    if (slot_touch(segment, control->me, counter) == COUNT_RETIRED || !view_live(counter) ||
         counter_name(segment, index, control->name) < 0 || strcmp(control->name, name) != 0) {
         control_unpin(control, index);
         return false;
@@ -133,14 +132,16 @@ int control_counter_read(struct control *control, uint32_t index, struct control
     if (length < 0) {
         return SLOTSHARE_EINVAL;
     }
+    struct counter_setup setup;
+    limit_read(segment, counter, control->name, &setup);
     uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_acquire);
     int32_t in_use = in_use_now(counter, cap);
     *out = (struct control_counter){
         .index = index,
         .name = control->name,
         .hash = deal_hash(control->name, (size_t)length),
-        .limit = atomic_load_explicit(&counter->limit, memory_order_relaxed),
-        .home = atomic_load_explicit(&counter->home, memory_order_relaxed),
+        .limit = setup.limit,
+        .home = setup.home,
         .reserve = view_reserve(cap),
         .share = cap_share(cap) == CAP_UNLIMITED ? -1 : (int32_t)cap_share(cap),
         .record = atomic_load_explicit(&counter->record, memory_order_relaxed) != 0,

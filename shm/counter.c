@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "entry.h"
+#include "limit.h"
 #include "mutant.h"
 #include "slot.h"
 
@@ -75,6 +76,13 @@ static bool matches(const struct segment *segment, const struct counter *counter
            name_equal(segment, counter, name) && generation_is(counter, *generation);
 }
 
+/* It is on its way out of the table, for good: somebody else's entry of the same name may be in it
+ * already. acquire: whoever finds a word that was reset for the next name sees the chain as it was
+ * after the entry had left it. */
+static bool is_retired(const struct counter *counter) {
+    return word_count(atomic_load_explicit(&counter->word, memory_order_acquire)) == COUNT_RETIRED;
+}
+
 /* Walk a chain once. @return SLOTSHARE_OK: found; SLOTSHARE_FULL: not in this chain, whose head was
  * *head all the time; SLOTSHARE_ESTALE: the chain changed, walk again; SLOTSHARE_EDAMAGED. */
 static int walk(const struct segment *segment, const struct words *name, uint64_t *head,
@@ -89,7 +97,7 @@ static int walk(const struct segment *segment, const struct words *name, uint64_
             return atomic_load_explicit(bucket, memory_order_acquire) == *head ? SLOTSHARE_EDAMAGED
                                                                                : SLOTSHARE_ESTALE;
         }
-        if (matches(segment, counter, name, generation)) {
+        if (matches(segment, counter, name, generation) && !is_retired(counter)) {
             *index = next - 1;
             if (*generation % 2 == 0) {
                 return SLOTSHARE_OK;
@@ -140,7 +148,8 @@ static void store_words(_Atomic uint32_t *to, const uint32_t *from, uint32_t cou
 /* relaxed throughout: published by the compare-and-swap on the bucket (release) */
 static void fill(struct counter *counter, const struct words *name,
                  const struct counter_setup *setup) {
-    atomic_store_explicit(&counter->cap, CAP_UNSET, memory_order_relaxed);
+    atomic_store_explicit(&counter->cap, MUTANT(CAP_EARLY) ? limit_cap(setup) : CAP_UNSET,
+                          memory_order_relaxed);
     atomic_store_explicit(&counter->wait, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->yield, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->takes, 0, memory_order_relaxed);

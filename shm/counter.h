@@ -11,6 +11,9 @@
  * whose compare-and-swap succeeds inserted into the very chain that it had searched: a name is
  * never in the table twice.
  *
+ * An entry whose word says COUNT_RETIRED is on its way out and counts as not found, so that nobody
+ * waits for the one who takes it out; a new entry of its name may be in the chain with it.
+ *
  * An entry's generation is even while it is in the table and odd before and after. A reader
  * compares the name between two reads of the generation (a sequence lock); a take checks it
  * between reading the word and replacing it. The hash is keyed with a secret of the segment, so

@@ -223,7 +223,8 @@ struct counter {
     _Atomic uint64_t swept; /* takes, when retirement last came by: the same again means idle */
     _Atomic uint32_t
         yield; /* CLOCK_MONOTONIC_COARSE, ms: until then only those who waited may take */
-    /* Line 2: what is set when the counter is made, and what the bridge keeps with it. */
+    /* Line 2: what is set when the counter is made, and what the bridge keeps with it. limit, home
+     * and line may be old: see limit_read(). */
     alignas(CACHE_LINE) _Atomic uint64_t hash; /* keyed, of the name */
     _Atomic uint64_t rules;                    /* rule set generation of the limit */
     _Atomic uint64_t grant;                    /* of the record; with record: set by a grant */

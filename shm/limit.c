@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "mutant.h"
 #include "resolve.h"
 #include "slot.h"
 #include "view.h"
@@ -86,6 +87,22 @@ static uint64_t cap_under(const struct counter_setup *setup, uint32_t share, uin
 
 uint64_t limit_cap(const struct counter_setup *setup) {
     return cap_under(setup, cap_number(setup->home), cap_number(setup->reserve));
+}
+
+void limit_read(const struct segment *segment, const struct counter *counter, const char *name,
+                struct counter_setup *setup) {
+    struct ruleset_match match;
+    uint64_t rules;
+    if (resolve_counter(segment, name, &match, &rules) == SLOTSHARE_OK &&
+        limit_setup(segment, &match, rules, setup) == SLOTSHARE_OK) {
+        return;
+    }
+    /* relaxed: each by itself */
+    *setup =
+        (struct counter_setup){.limit = atomic_load_explicit(&counter->limit, memory_order_relaxed),
+                               .home = atomic_load_explicit(&counter->home, memory_order_relaxed),
+                               .line = atomic_load_explicit(&counter->line, memory_order_relaxed),
+                               .scope = counter_scope(counter)};
 }
 
 /* The rule sets of this entry, by its name. @return false: it is no live counter now, or the set in
@@ -272,6 +289,9 @@ void limit_commit(const struct segment *segment, uint32_t me) {
     atomic_store_explicit(&header->rules, next, memory_order_seq_cst);
     if (!atomic_load_explicit(&header->closed, memory_order_relaxed)) {
         atomic_store_explicit(&header->gate, next, memory_order_release);
+    }
+    if (MUTANT(COMMIT_SHORT)) {
+        atomic_store(&header->pending, 0);
     }
     for (uint32_t i = 0; i < counter_count(segment); i++) {
         struct counter *counter = &segment->counters[i];

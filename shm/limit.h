@@ -22,6 +22,14 @@
 int limit_setup(const struct segment *segment, const struct ruleset_match *match, uint64_t rules,
                 struct counter_setup *setup);
 
+/**
+ * What the rule sets say now of a counter in the table, by its name. (What is written in its entry
+ * may be old, or about another counter: a worker may stand still for any time before it writes it.)
+ * Of a name that the set in force never makes: what is written there.
+ */
+void limit_read(const struct segment *segment, const struct counter *counter, const char *name,
+                struct counter_setup *setup);
+
 /** The cap of a counter that has no record: the opening deal, no more than the pending one. */
 uint64_t limit_cap(const struct counter_setup *setup);
 

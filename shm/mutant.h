@@ -26,7 +26,12 @@
     X(LEADER_FIRST, "a dead process's first record is freed before its others")                    \
     X(RECORD_UNLOCKED, "an owner record is taken before its lock")                                 \
     X(PUBLISHED_TWICE, "an inserter reads the generation after others may have published")         \
-    X(FREE_LINKED, "recovery frees a counter that is already in its chain")
+    X(FREE_LINKED, "recovery frees a counter that is already in its chain")                        \
+    X(RETIRE_PLAIN, "a counter is retired by a look at its count, without replacing its word")     \
+    X(FREE_RETIRED, "a retired entry is free before it is out of its chain")                       \
+    X(CAP_EARLY, "a new counter has its cap before it can be found")                               \
+    X(COMMIT_SHORT, "`pending` is cleared before the counters have started anew")                  \
+    X(GROW_FIRST, "the table is said to be larger before the disk has given room")
 
 #define MUTANT_NUMBER(name, text) MUTANT_##name,
 enum mutant { MUTANT_NONE, MUTANT_LIST(MUTANT_NUMBER) MUTANT_COUNT };

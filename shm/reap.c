@@ -9,6 +9,7 @@
 #include "hot.h"
 #include "lock.h"
 #include "mutant.h"
+#include "retire.h"
 #include "slot.h"
 #include "wait.h"
 
@@ -130,6 +131,7 @@ COLD uint32_t handle_reap(slotshare *handle, uint64_t min_ms) {
     if (fd >= 0) {
         close(fd);
     }
+    retire_resume(&handle->segment);
     pthread_mutex_unlock(&handle->mutex);
     return given;
 }

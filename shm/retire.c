@@ -6,6 +6,7 @@
 #include "counter.h"
 #include "entry.h"
 #include "lock.h"
+#include "mutant.h"
 #include "slot.h"
 #include "view.h"
 
@@ -13,7 +14,9 @@
  *
  *  1. `retiring` names it;
  *  2. its word goes from count 0 to COUNT_RETIRED: no take succeeds any more, and none that read
- *     the word before can, because its compare-and-swap fails;
+ *     the word before can, because its compare-and-swap fails. From here on there is no way back,
+ *     and for look-ups the name is not in the table (counter.c): whoever wants it makes a new entry
+ *     and need not wait, however long the one who retires stands still;
  *  3. its generation becomes odd: handles and look-ups let go of it;
  *  4. it is unlinked from its chain, and the chain's version is raised;
  *  5. its parts and then the entry itself become free; `retiring` is cleared.
@@ -23,6 +26,9 @@
 static void finish(const struct segment *segment, uint32_t index) {
     struct counter *counter = &segment->counters[index];
     uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
+    if (MUTANT(FREE_RETIRED)) {
+        atomic_store(&counter->use, use_make(0, ENTRY_FREE));
+    }
     if (generation % 2 == 0) {
         /* release: whoever finds the entry recycled finds the generation moved on as well */
         atomic_store_explicit(&counter->generation, generation + 1, memory_order_release);
@@ -53,8 +59,9 @@ static void resume(const struct segment *segment) {
 }
 
 static bool is_kept(const struct counter *counter) {
-    /* seq_cst: the bridge pins first and looks at the word second; here it is the other way round,
-     * so one of the two sees the other */
+    /* seq_cst: the bridge pins first and replaces the word second. Here the word comes first: if
+     * this does not see the pin, the word is another one by the time that slot_retire() compares
+     * it. */
     return atomic_load_explicit(&counter->pinned, memory_order_seq_cst) != 0;
 }
 
@@ -69,21 +76,34 @@ static bool is_idle(struct counter *counter) {
 
 static bool retire_one(const struct segment *segment, uint32_t me, uint32_t index) {
     struct counter *counter = &segment->counters[index];
+    /* seq_cst: the word before is_kept(). Whoever pins it after that replaces the word. */
+    uint64_t word = atomic_load_explicit(&counter->word, memory_order_seq_cst);
     if (use_kind(atomic_load_explicit(&counter->use, memory_order_acquire)) != ENTRY_LIVE ||
         !is_idle(counter)) {
         return false;
     }
     atomic_store_explicit(&segment->header->retiring, index + 1, memory_order_release);
-    bool turned = slot_turn(segment, me, counter, 0, COUNT_RETIRED);
-    if (turned && is_kept(counter)) {
-        (void)slot_turn(segment, me, counter, COUNT_RETIRED, 0);
-        turned = false;
-    }
+    bool turned =
+        MUTANT(RETIRE_PLAIN) ? view_in_use(counter) == 0 : slot_retire(segment, me, counter, word);
     if (turned) {
         finish(segment, index);
     }
     atomic_store_explicit(&segment->header->retiring, NONE, memory_order_release);
     return turned;
+}
+
+void retire_resume(const struct segment *segment) {
+    /* relaxed: looked at again under the lock */
+    if (atomic_load_explicit(&segment->header->retiring, memory_order_relaxed) == NONE) {
+        return;
+    }
+    int fd = segment_lock_open(segment);
+    if (fd >= 0) {
+        if (lock_take(fd, LOCK_RETIRE) == 0) { /* else it lives, or another is at it */
+            resume(segment);
+        }
+        close(fd);
+    }
 }
 
 uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {

@@ -17,6 +17,10 @@
  */
 uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits);
 
+/** Finish what somebody who died while he retired an entry has left, at once. Cheap when there is
+ * nothing. */
+void retire_resume(const struct segment *segment);
+
 /** Is the table so full that insertions should make room as they go? */
 bool retire_wanted(const struct segment *segment);
 

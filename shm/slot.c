@@ -282,6 +282,18 @@ bool slot_turn(const struct segment *segment, uint32_t me, struct counter *count
     return false;
 }
 
+bool slot_retire(const struct segment *segment, uint32_t me, struct counter *counter,
+                 uint64_t word) {
+    if (word_count(word) != 0) {
+        return false;
+    }
+    uint32_t seq = announce_start(&segment->owners[me], 0, ANNOUNCE_IDLE);
+    help(segment, me, word);
+    return atomic_compare_exchange_strong_explicit(&counter->word, &word,
+                                                   word_make(COUNT_RETIRED, me, seq),
+                                                   memory_order_seq_cst, memory_order_relaxed);
+}
+
 uint32_t slot_touch(const struct segment *segment, uint32_t me, struct counter *counter) {
     for (;;) {
         uint32_t count = word_count(atomic_load_explicit(&counter->word, memory_order_acquire));

@@ -90,11 +90,18 @@ int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, u
 uint32_t slot_touch(const struct segment *segment, uint32_t me, struct counter *counter);
 
 /**
- * Replace a count of `from` by `to` (idle to retired, retired to idle), with the caller's tag.
+ * Replace a count of `from` by `to` (the same, or retired to idle), with the caller's tag.
  * @return true when the count was `from`.
  */
 bool slot_turn(const struct segment *segment, uint32_t me, struct counter *counter, uint32_t from,
                uint32_t to);
+
+/**
+ * Retire a counter whose word is still this one, of count 0. seq_cst.
+ * @return false: the word has changed, or something is in use.
+ */
+bool slot_retire(const struct segment *segment, uint32_t me, struct counter *counter,
+                 uint64_t word);
 
 /**
  * Finish what a dead owner had in flight: afterwards its announcement is IDLE, and the slot that it

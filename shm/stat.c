@@ -10,6 +10,7 @@
 #include "counter.h"
 #include "entry.h"
 #include "handle.h"
+#include "limit.h"
 #include "lock.h"
 #include "view.h"
 
@@ -115,11 +116,12 @@ static bool fill_counter(const struct segment *segment, uint32_t index,
     if (!view_live(counter) || counter_name(segment, index, out->name) < 0) {
         return false;
     }
+    struct counter_setup setup;
+    limit_read(segment, counter, out->name, &setup);
     uint64_t cap = READ(counter->cap);
-    out->scope = counter_scope(counter);
-    view_source(segment, READ(counter->line), out->source, sizeof out->source);
-    int limit = READ(counter->limit);
-    out->limit = limit < 0 ? SLOTSHARE_UNLIMITED : limit;
+    out->scope = setup.scope;
+    view_source(segment, setup.line, out->source, sizeof out->source);
+    out->limit = setup.limit < 0 ? SLOTSHARE_UNLIMITED : setup.limit;
     out->share = view_share(segment, cap);
     out->reserve = view_reserve(cap);
     out->in_use = view_in_use(counter);

@@ -10,7 +10,8 @@ bool view_live(const struct counter *counter) {
     uint32_t use = atomic_load_explicit(&counter->use, memory_order_acquire);
     uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_acquire);
     /* CLAIMED with an even generation: in the table, its inserter has yet to say so */
-    return generation % 2 == 0 && generation != 0 &&
+    uint64_t word = atomic_load_explicit(&counter->word, memory_order_relaxed);
+    return generation % 2 == 0 && generation != 0 && word_count(word) != COUNT_RETIRED &&
            (use_kind(use) == ENTRY_LIVE || use_kind(use) == ENTRY_CLAIMED);
 }
 

@@ -4,7 +4,9 @@
 /** Reading the segment for people: shared by statistics and explanations. Never writes. */
 #include "segment.h"
 
-/** Is this entry a counter in the table (and not free, being built, or a part of a name)? */
+/** Is this entry a counter in the table (and not free, being built or retired, or a part of a
+ * name)?
+ */
 bool view_live(const struct counter *counter);
 
 /** Is the session of this host valid now? (On a single host: always.) */

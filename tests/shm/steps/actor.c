@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes under ptrace. */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../../shm/control_private.h"
+#include "../../../shm/wait.h"
 #include "steps.h"
 
 struct start {
@@ -54,8 +57,47 @@ static void *act(void *arg) {
     }
 }
 
+/* The only thread but this one: the queue's. */
+static pid_t other_thread(void) {
+    pid_t found = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
+        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+        found = tid > 0 && tid != getpid() ? tid : found;
+    }
+    if (tasks) {
+        closedir(tasks);
+    }
+    return found;
+}
+
+/* The queue's thread is stepped; this one is its user. */
+_Noreturn static void use_queue(struct start *start) {
+    struct told *told = start->told;
+    start->op->prepare(start->world, told);
+    if (told->phase == PHASE_FAILED) {
+        _exit(1);
+    }
+    told->leader = start->world->handle->leader;
+    told->tid = other_thread();
+    while (!told->go) {
+        sched_yield();
+    }
+    start->op->run(start->world, told);
+    told->phase = PHASE_DONE;
+    for (;;) {
+        pause();
+    }
+}
+
 _Noreturn static void live(struct start *start) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (start->world->control) {
+        close(start->world->control->lock); /* the controller alone is the bridge */
+    }
+    if (start->op->queue) {
+        use_queue(start);
+    }
     if (!start->op->threaded) {
         (void)act(start);
     }
@@ -91,6 +133,13 @@ static bool await_stop(const struct actor *actor) {
 
 void actor_finish(struct world *world, unsigned role) {
     struct actor *actor = &world->actor[role];
+    if (actor->queue) { /* it does not stop, it sleeps */
+        (void)ptrace(PTRACE_CONT, actor->tid, NULL, NULL);
+        while (actor->told->phase != PHASE_DONE) {
+            sched_yield();
+        }
+        return;
+    }
     while (actor->told->phase != PHASE_DONE) {
         if (ptrace(PTRACE_CONT, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
             mistake(world, "actor %u died by itself", role);
@@ -99,44 +148,132 @@ void actor_finish(struct world *world, unsigned role) {
     }
 }
 
+/* ptrace() takes addresses and numbers as pointers */
+/* NOLINTBEGIN(performance-no-int-to-ptr) */
+
+/* ---- where it is ----------------------------------------------------------------------------- */
+
+/* Where the actor is, and whether a system call comes next. Another machine's registers have other
+ * names: there the way is gone in single steps, which is slower and not less. */
+static uint64_t address_of(const struct actor *actor, bool *call) {
+#ifdef __x86_64__
+    struct user_regs_struct registers;
+    if (ptrace(PTRACE_GETREGS, actor->tid, NULL, &registers) == 0) {
+        errno = 0;
+        long text = ptrace(PTRACE_PEEKTEXT, actor->tid, (void *)(uintptr_t)registers.rip, NULL);
+        *call = errno != 0 || (text & 0xffff) == 0x050f;
+        return registers.rip;
+    }
+#else
+    (void)actor;
+#endif
+    *call = true;
+    return 0;
+}
+
+/* The processor is to stop the actor when it comes to this address; 0: no more.
+ * @return false: no such thing on this machine; nothing has changed. */
+static bool stop_at(const struct actor *actor, uint64_t address) {
+#ifdef __x86_64__
+    const size_t address_register = offsetof(struct user, u_debugreg[0]);
+    const size_t control_register = offsetof(struct user, u_debugreg[7]);
+    return (address == 0 ||
+            ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) == 0) &&
+           ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register,
+                  (void *)(uintptr_t)(address != 0)) == 0;
+#else
+    (void)actor;
+    (void)address;
+    return false;
+#endif
+}
+
+/* NOLINTEND(performance-no-int-to-ptr) */
+
 /* ---- one instruction after the other --------------------------------------------------------- */
 
 static bool running(const struct actor *actor) {
-    return actor->pid > 0 && actor->told->phase == PHASE_RUNNING;
+    return actor->pid > 0 && !actor->ended && actor->told->phase == PHASE_RUNNING;
 }
 
-static bool step(struct world *world, const struct actor *actor) {
+static bool step(struct world *world, struct actor *actor) {
     if (ptrace(PTRACE_SINGLESTEP, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
         mistake(world, "an actor died by itself");
         return false;
     }
+    bool call;
+    actor->ended = actor->until && address_of(actor, &call) == actor->until;
     return running(actor);
 }
 
-bool actor_start(struct world *world, unsigned role, const struct op *op) {
-    struct actor *actor = &world->actor[role];
-    *actor->told = (struct told){0};
-    struct start start = {.world = world, .told = actor->told, .op = op};
-    actor->pid = fork();
-    if (actor->pid == 0) {
-        live(&start);
+/* Stop it where it comes to this address for the n-th time. @return false: as stop_at(). */
+static bool jump(const struct actor *actor, uint64_t address, uint32_t n) {
+    if (!stop_at(actor, address)) {
+        return false;
     }
-    while (op->threaded && actor->pid > 0 && actor->told->tid == 0 &&
-           actor->told->phase != PHASE_FAILED) {
+    while (n-- > 0 && running(actor)) {
+        if (ptrace(PTRACE_CONT, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
+            return false;
+        }
+    }
+    (void)stop_at(actor, 0);
+    return true;
+}
+
+/* ---- starting and ending --------------------------------------------------------------------- */
+
+static bool stop_queue(struct world *world, struct actor *actor) {
+    const uint64_t sleeping = (uintptr_t)queues_sleep;
+    if (ptrace(PTRACE_SEIZE, actor->tid, NULL, PTRACE_O_EXITKILL) != 0 ||
+        ptrace(PTRACE_INTERRUPT, actor->tid, NULL, NULL) != 0 || !await_stop(actor) ||
+        !stop_at(actor, sleeping) || ptrace(PTRACE_CONT, actor->tid, NULL, NULL) != 0) {
+        return false;
+    }
+    queues_ring(world->segment->header); /* it may be asleep by now */
+    bool good = await_stop(actor);
+    (void)stop_at(actor, 0);
+    /* Now something to do comes up, before it falls asleep. */
+    actor->told->phase = PHASE_RUNNING;
+    actor->told->go = 1;
+    while (good && !actor->told->went) {
         sched_yield();
     }
-    actor->tid = op->threaded ? actor->told->tid : actor->pid;
-    if (actor->pid < 0 || actor->told->phase == PHASE_FAILED || !await_stop(actor)) {
-        mistake(world, "%s could not be prepared", op->name);
-        actor_kill(world, role);
+    actor->until = sleeping;
+    return good;
+}
+
+static bool stop_first(struct actor *actor, const struct op *op) {
+    if (!await_stop(actor)) {
         return false;
     }
     (void)ptrace(PTRACE_SETOPTIONS, actor->tid, NULL, PTRACE_O_EXITKILL);
     while (actor->told->phase == PHASE_READY) { /* the way back from the stop is not counted */
         if (ptrace(PTRACE_SINGLESTEP, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
-            mistake(world, "%s died before it began", op->name);
             return false;
         }
+    }
+    return !op->begin || (jump(actor, (uintptr_t)op->begin, 1) && running(actor));
+}
+
+bool actor_start(struct world *world, unsigned role, const struct op *op) {
+    struct actor *actor = &world->actor[role];
+    bool thread = op->threaded || op->queue;
+    *actor->told = (struct told){0};
+    struct start start = {.world = world, .told = actor->told, .op = op};
+    *actor = (struct actor){.told = actor->told, .queue = op->queue, .pid = fork()};
+    if (actor->pid == 0) {
+        live(&start);
+    }
+    while (thread && actor->pid > 0 && actor->told->tid == 0 &&
+           actor->told->phase != PHASE_FAILED) {
+        sched_yield();
+    }
+    actor->tid = thread ? actor->told->tid : actor->pid;
+    if (actor->pid < 0 || actor->told->phase == PHASE_FAILED ||
+        !(op->queue ? stop_queue(world, actor) : stop_first(actor, op))) {
+        mistake(world, "%s could not be prepared", op->name);
+        actor_kill(world, role);
+        return false;
     }
     return true;
 }
@@ -164,9 +301,6 @@ void actor_kill(struct world *world, unsigned role) {
     actor->pid = actor->tid = 0;
 }
 
-/* ptrace() takes addresses and numbers as pointers */
-/* NOLINTBEGIN(performance-no-int-to-ptr) */
-
 /* ---- tracks ---------------------------------------------------------------------------------- */
 
 bool track_new(struct track *track) {
@@ -180,22 +314,6 @@ void track_free(struct track *track) {
     free(track->address);
     free(track->visits);
     free(track->differs);
-}
-
-/* Where the actor is, and whether a system call comes next. Another machine's registers have other
- * names: there the way is gone in single steps, which is slower and not less. */
-static uint64_t address_of(const struct actor *actor, bool *call) {
-#ifdef __x86_64__
-    struct user_regs_struct registers;
-    if (ptrace(PTRACE_GETREGS, actor->tid, NULL, &registers) == 0) {
-        errno = 0;
-        long text = ptrace(PTRACE_PEEKTEXT, actor->tid, (void *)(uintptr_t)registers.rip, NULL);
-        *call = errno != 0 || (text & 0xffff) == 0x050f;
-        return registers.rip;
-    }
-#endif
-    *call = true;
-    return 0;
 }
 
 /* How often each address came up: a table by address, emptied for each track. */
@@ -215,48 +333,18 @@ static void count_visits(struct track *track) {
 }
 
 void actor_record(struct world *world, unsigned role, struct track *track) {
-    const struct actor *actor = &world->actor[role];
-    uint64_t last = world_hash(world);
+    struct actor *actor = &world->actor[role];
     bool call = true; /* the first place differs */
     track->count = 0;
     while (running(actor) && track->count < TRACK_MAX) {
-        uint64_t now = world_hash(world);
-        track->differs[track->count] = call || now != last;
+        track->differs[track->count] = world_changed(world) || call;
         track->address[track->count++] = address_of(actor, &call);
-        last = now;
         if (!step(world, actor)) {
             break;
         }
     }
     count_visits(track);
 }
-
-/* The processor stops the actor when it comes to this address for the n-th time.
- * @return false: no such thing on this machine; nothing has changed. */
-static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
-#ifdef __x86_64__
-    const size_t address_register = offsetof(struct user, u_debugreg[0]);
-    const size_t control_register = offsetof(struct user, u_debugreg[7]);
-    if (ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) != 0 ||
-        ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)1) != 0) {
-        return false;
-    }
-    while (n-- > 0 && running(actor)) {
-        if (ptrace(PTRACE_CONT, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
-            return false;
-        }
-    }
-    (void)ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register, (void *)0);
-    return true;
-#else
-    (void)actor;
-    (void)address;
-    (void)n;
-    return false;
-#endif
-}
-
-/* NOLINTEND(performance-no-int-to-ptr) */
 
 /* The nearest place before this one that is cheaper to jump to than to step to. */
 static unsigned jump_place(const struct track *track, unsigned place) {

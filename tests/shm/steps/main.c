@@ -33,19 +33,30 @@ static const char usage[] =
     "Exit status: 0 nothing wrong; 1 mistakes; 2 usage, or it cannot run here; 3 stuck.\n";
 
 const struct mode modes[] = {
-    {"alone", "killed at every instruction of every call", mode_alone, 31, 1},
-    {"tag", "its tag is overwritten before it is recovered", mode_tag, 11, 1},
-    {"proof", "and so is the proof of what it did", mode_proof, 5, 1},
-    {"live", "stopped, others go on and reap, then it goes on or dies", mode_live, 41, 1},
-    {"share", "the share is lowered while a take is under way", mode_share, 11, 1},
-    {"double", "two threads give back the same slot", mode_double, 3, 1},
-    {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 61, 5},
-    {"insert", "two insert or retire names at once; either or both die", mode_insert, 1499, 97},
-    {"reaper", "the reaper is killed at every instruction, too", mode_reaper, 397, 31},
+    {"alone", "killed at every instruction of every call", mode_alone, 31, 1, CLUSTER},
+    {"tag", "its tag is overwritten before it is recovered", mode_tag, 11, 1, CLUSTER},
+    {"proof", "and so is the proof of what it did", mode_proof, 5, 1, CLUSTER},
+    {"live", "stopped, others go on and reap, then it goes on or dies", mode_live, 41, 1, CLUSTER},
+    {"share", "the share is lowered while a take is under way", mode_share, 11, 1, CLUSTER},
+    {"double", "two threads give back the same slot", mode_double, 3, 1, CLUSTER},
+    {"stale", "its counter is retired, and another one comes into its entry", mode_stale, 11, 1,
+     CLUSTER},
+    {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 61, 5, CLUSTER},
+    {"insert", "two insert or retire names at once; either or both die", mode_insert, 1499, 97,
+     CLUSTER},
+    {"reaper", "the reaper is killed at every instruction, too", mode_reaper, 397, 31, CLUSTER},
     {"reaper-twice", "two reapers are killed, and others go on in between", mode_reaper_twice, 13,
-     1},
-    {"paused", "a reaper is paused while others go on", mode_paused, 997, 61},
-    {"reuse", "an owner record is used again while a helper is stalled", mode_reuse, 61, 3},
+     1, CLUSTER},
+    {"paused", "a reaper is paused while others go on", mode_paused, 997, 61, CLUSTER},
+    {"reuse", "an owner record is used again while a helper is stalled", mode_reuse, 61, 3,
+     CLUSTER},
+    {"bridge", "a bridge dies while it changes shares or limits", mode_bridge, 97, 3, CLUSTER},
+    {"single", "like alone, on one host by itself", mode_alone, 97, 1, SINGLE},
+    {"single-live", "like live, on one host by itself", mode_live, 97, 1, SINGLE},
+    {"reload", "one who changes the limits is killed, or others go on", mode_reload, 31, 1, SINGLE},
+    {"reload-live", "the limits are changed while a call is under way", mode_reload_live, 97, 1,
+     SINGLE},
+    {"grow", "one who makes the table larger is killed", mode_grow, 7, 1, GROWING},
 };
 const unsigned mode_count = sizeof modes / sizeof modes[0];
 
@@ -72,9 +83,8 @@ void point_begin(struct world *world, unsigned i, unsigned j, int ending, const 
     world->j = j;
     world->ending = ending;
     world->points++;
-    memset(world->mine, 0, sizeof world->mine);
-    world->mine[world->hot.index] = 1;
-    world->mine[world->full.index] = 1;
+    memcpy(world->mine, world->start, sizeof world->mine);
+    world->limits = limits_start;
     alarm(60);
 }
 
@@ -117,19 +127,27 @@ static int run(struct world *world, const char *only, unsigned stride) {
     const char *why;
     uint64_t total[3] = {0};
     double start = seconds();
-    if (!world_open(world, &why)) {
-        (void)fprintf(stderr, "crash-steps: cannot prepare %s\n", why);
-        world_close(world);
-        return 2;
-    }
-    bool found = false;
+    bool found = false, open = false;
     for (unsigned i = 0; i < mode_count && !(world->until_first && total[1]); i++) {
-        if (!only || strcmp(only, modes[i].name) == 0) {
-            found = true;
-            run_mode(world, &modes[i], stride, total);
+        if (only && strcmp(only, modes[i].name) != 0) {
+            continue;
         }
+        found = true;
+        if (open && world->setting != modes[i].setting) {
+            world_close(world);
+            open = false;
+        }
+        if (!open && !world_open(world, modes[i].setting, &why)) {
+            (void)fprintf(stderr, "crash-steps: cannot prepare %s\n", why);
+            world_close(world);
+            return 2;
+        }
+        open = true;
+        run_mode(world, &modes[i], stride, total);
     }
-    world_close(world);
+    if (open) {
+        world_close(world);
+    }
     if (!found) {
         (void)fprintf(stderr, "crash-steps: no mode %s; see --list\n", only);
         return 2;

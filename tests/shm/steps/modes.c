@@ -24,19 +24,40 @@ static void leave_corpse(struct world *world, const struct op *op) {
 
 /* ---- alone ----------------------------------------------------------------------------------- */
 
-static const char *const every[] = {"take",         "take-after-take",
-                                    "take-by-name", "take-new-name",
-                                    "take-first",   "take-second-thread",
-                                    "give",         "wait",
-                                    "refused",      "heal",
-                                    "insert",       "insert-long",
-                                    "retire",       "attach",
-                                    "open",         "close",
-                                    "reap",         "wait-in-vain"};
+static const char *const every[] = {"take",
+                                    "take-after-take",
+                                    "take-by-name",
+                                    "take-new-name",
+                                    "take-first",
+                                    "take-stale",
+                                    "take-second-thread",
+                                    "give",
+                                    "wait",
+                                    "refused",
+                                    "heal",
+                                    "insert",
+                                    "insert-long",
+                                    "retire",
+                                    "attach",
+                                    "open",
+                                    "close",
+                                    "reap",
+                                    "wait-in-vain",
+                                    "queue-open",
+                                    "queue-add",
+                                    "queue-thread",
+                                    "queue-cancel",
+                                    "queue-close"};
 enum { EVERY = sizeof every / sizeof every[0] };
 
-/* place < 0: record the way */
-static void walk(struct world *world, const struct op *op, int place) {
+/* What it does when nobody disturbs it; else the rest of the points shows nothing. */
+static void check_result(struct world *world, const struct op *op) {
+    if (world->actor[0].told->result != op->result) {
+        mistake(world, "%s returned %d", op->name, world->actor[0].told->result);
+    }
+}
+
+void walk(struct world *world, const struct op *op, int place) {
     if (actor_start(world, 0, op)) {
         if (place < 0) {
             actor_record(world, 0, &world->victim_track);
@@ -46,10 +67,8 @@ static void walk(struct world *world, const struct op *op, int place) {
     }
 }
 
-typedef void (*trial)(struct world *world, const struct op *op, int place, int ending);
-
 /* First the way is recorded, which is a point as well, with the victim at its end. */
-static void every_place(struct world *world, const char *name, int endings, trial point) {
+void every_place(struct world *world, const char *name, int endings, trial point) {
     const struct op *op = op_find(name);
     if (world->only_op && strcmp(world->only_op, name) != 0) {
         return;
@@ -64,10 +83,26 @@ static void every_place(struct world *world, const char *name, int endings, tria
     }
 }
 
+void every_change(struct world *world, const char *name, int endings, trial point) {
+    const struct op *op = op_find(name);
+    point(world, op, -1, 0);
+    for (unsigned i = 0; i < world->victim_track.count && !fed_up(world); i++) {
+        for (int ending = 0; ending < endings && world->victim_track.differs[i]; ending++) {
+            point(world, op, (int)i, ending);
+        }
+        if (!world->victim_track.differs[i] && i % world->stride == 0) {
+            point(world, op, (int)i, endings - 1);
+        }
+    }
+}
+
 static void alone_point(struct world *world, const struct op *op, int place, int ending) {
     point_begin(world, (unsigned)place, 0, ending, "%s", op->name);
     leave_corpse(world, op);
     walk(world, op, place);
+    if (place < 0) {
+        check_result(world, op);
+    }
     point_end(world);
 }
 

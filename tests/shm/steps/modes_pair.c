@@ -64,6 +64,28 @@ static void end(struct world *world, enum ending ending) {
     (void)world_check(world, "both have ended");
 }
 
+static bool victim_goes_on(enum ending ending) {
+    return ending == HELPER_DIES_FIRST || ending == HELPER_DIES_VICTIM_ON ||
+           ending == BOTH_GO_ON_VICTIM_FIRST || ending == BOTH_GO_ON_HELPER_FIRST;
+}
+
+static bool helper_goes_on(enum ending ending) {
+    return ending == VICTIM_DIES_FIRST || ending == VICTIM_DIES_HELPER_ON ||
+           ending == BOTH_GO_ON_VICTIM_FIRST || ending == BOTH_GO_ON_HELPER_FIRST;
+}
+
+/* In turn; but one who dies where nothing has changed since the last instruction has died there
+ * already. */
+static enum ending next_ending(const struct world *world, unsigned i, int j, unsigned *turn) {
+    for (;;) {
+        enum ending ending = (enum ending)((*turn)++ % ENDINGS);
+        if ((world->victim_track.differs[i] || victim_goes_on(ending)) &&
+            (j < 0 || world->helper_track.differs[j] || helper_goes_on(ending))) {
+            return ending;
+        }
+    }
+}
+
 /* The helper is ready before the victim begins, so that the tag it meets is the victim's. What way
  * it goes depends on where the victim stands: j < 0 records it. */
 static void point(struct world *world, const struct op *op[2], int i, int j, enum ending ending) {
@@ -89,12 +111,21 @@ static void all_pairs(struct world *world, const char *victim, const char *helpe
                       unsigned stride_i, unsigned stride_j) {
     const struct op *op[2] = {op_find(victim), op_find(helper)};
     unsigned turn = 0;
+    bool known = false;
     point(world, op, -1, -1, BOTH_DIE_TOGETHER);
-    for (unsigned i = 0; i < world->victim_track.count && !fed_up(world); i += stride_i) {
-        point(world, op, (int)i, -1, (enum ending)(turn++ % ENDINGS));
+    for (unsigned i = 0; i < world->victim_track.count && !fed_up(world); i++) {
+        /* The helper goes the same way for as long as the victim changes nothing. */
+        known = known && !world->victim_track.differs[i];
+        if (i % stride_i != 0) {
+            continue;
+        }
+        if (!known) {
+            point(world, op, (int)i, -1, next_ending(world, i, -1, &turn));
+            known = true;
+        }
         for (unsigned j = i % stride_j; j < world->helper_track.count && !fed_up(world);
              j += stride_j) {
-            point(world, op, (int)i, (int)j, (enum ending)(turn++ % ENDINGS));
+            point(world, op, (int)i, (int)j, next_ending(world, i, (int)j, &turn));
         }
     }
 }

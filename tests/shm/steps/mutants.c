@@ -39,6 +39,11 @@ static const struct {
     [MUTANT_LEADER_FIRST] = {"reaper", "23"},
     [MUTANT_RECORD_UNLOCKED] = {"live", "7"},
     [MUTANT_FREE_LINKED] = {"alone", "7"},
+    [MUTANT_RETIRE_PLAIN] = {"stale", "1", "take-stale"},
+    [MUTANT_FREE_RETIRED] = {"alone", "1", "retire"},
+    [MUTANT_CAP_EARLY] = {"reload-live", "7", "insert"},
+    [MUTANT_COMMIT_SHORT] = {"reload", "997"},
+    [MUTANT_GROW_FIRST] = {"grow", "1"},
 };
 _Static_assert(sizeof where / sizeof where[0] == MUTANT_COUNT, "one for each");
 

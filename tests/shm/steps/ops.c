@@ -50,11 +50,11 @@ bool traffic(struct world *world) {
     return true;
 }
 
-static void failed(struct told *told) {
+void failed(struct told *told) {
     told->phase = PHASE_FAILED;
 }
 
-static void take(struct world *world, struct told *told, slotshare_counter counter) {
+void actor_take(struct world *world, struct told *told, slotshare_counter counter) {
     slotshare_slot slot;
     told->result = slotshare_counter_acquire(world->handle, counter, &slot);
     told->counter = counter.index;
@@ -76,7 +76,7 @@ bool warm(struct world *world) {
            slotshare_release(world->handle, slot) == SLOTSHARE_OK;
 }
 
-static void prepare_warm(struct world *world, struct told *told) {
+void prepare_warm(struct world *world, struct told *told) {
     if (!warm(world)) {
         failed(told);
     }
@@ -84,7 +84,7 @@ static void prepare_warm(struct world *world, struct told *told) {
 
 static void prepare_taken(struct world *world, struct told *told) {
     prepare_warm(world, told);
-    take(world, told, world->hot);
+    actor_take(world, told, world->hot);
     if (told->held != 1 ||
         slotshare_counter_acquire(world->handle, world->hot, &prepared[1]) != SLOTSHARE_OK ||
         slotshare_release(world->handle, prepared[1]) != SLOTSHARE_OK) {
@@ -142,15 +142,15 @@ static void prepare_retire(struct world *world, struct told *told) {
 /* ---- running --------------------------------------------------------------------------------- */
 
 static void run_take(struct world *world, struct told *told) {
-    take(world, told, world->hot);
+    actor_take(world, told, world->hot);
 }
 
 static void run_refused(struct world *world, struct told *told) {
-    take(world, told, world->full);
+    actor_take(world, told, world->full);
 }
 
 static void run_heal(struct world *world, struct told *told) {
-    take(world, told, world->heal);
+    actor_take(world, told, world->heal);
 }
 
 static void by_name(struct world *world, struct told *told, const char *which, int timeout_ms) {
@@ -242,37 +242,41 @@ static void run_reap(struct world *world, struct told *told) {
 /* ---- the list -------------------------------------------------------------------------------- */
 
 static const struct op ops[] = {
-    {"take", prepare_warm, run_take, false, NULL},
-    {"take-after-take", prepare_taken, run_take, false, NULL},
-    {"take-after-other", prepare_elsewhere, run_take, false, NULL},
-    {"take-by-name", prepare_warm, run_take_name, false, NULL},
-    {"take-new-name", prepare_warm, run_take_new, false, NULL},
-    {"take-first", prepare_nothing, run_take, false, NULL},
-    {"take-second-thread", prepare_nothing, run_take, true, NULL},
-    {"refused", prepare_reaping, run_refused, false, NULL},
-    {"heal", prepare_reaping, run_heal, false, NULL},
-    {"give", prepare_one, run_give, false, NULL},
-    {"give-after-other", prepare_elsewhere, run_give, false, NULL},
-    {"give-twice", prepare_one, run_give, true, second_give},
-    {"wait", prepare_warm, run_wait, false, NULL},
-    {"wait-in-vain", prepare_warm, run_wait_full, false, NULL},
-    {"insert", prepare_warm, run_insert, false, NULL},
-    {"insert-beside", prepare_warm, run_insert_beside, false, NULL},
-    {"take-idle", prepare_warm, run_take_idle, false, NULL},
-    {"insert-long", prepare_warm, run_insert_long, false, NULL},
-    {"retire", prepare_retire, run_retire, false, NULL},
-    {"attach", prepare_nothing, run_attach, false, NULL},
-    {"open", prepare_nothing, run_open, false, NULL},
-    {"close", prepare_two, run_close, false, NULL},
-    {"reap", prepare_attached, run_reap, false, NULL},
+    {.name = "take", prepare_warm, run_take},
+    {.name = "take-after-take", prepare_taken, run_take},
+    {.name = "take-after-other", prepare_elsewhere, run_take},
+    {.name = "take-by-name", prepare_warm, run_take_name},
+    {.name = "take-new-name", prepare_warm, run_take_new},
+    {.name = "take-first", prepare_nothing, run_take},
+    {.name = "take-second-thread", prepare_nothing, run_take, .threaded = true},
+    {.name = "refused", prepare_reaping, run_refused, .result = SLOTSHARE_FULL},
+    {.name = "heal", prepare_reaping, run_heal},
+    {.name = "give", prepare_one, run_give},
+    {.name = "give-after-other", prepare_elsewhere, run_give},
+    {.name = "give-twice", prepare_one, run_give, .threaded = true, .second = second_give},
+    {.name = "wait", prepare_warm, run_wait},
+    {.name = "wait-in-vain", prepare_warm, run_wait_full, .result = SLOTSHARE_FULL},
+    {.name = "insert", prepare_warm, run_insert},
+    {.name = "insert-beside", prepare_warm, run_insert_beside},
+    {.name = "take-idle", prepare_warm, run_take_idle},
+    {.name = "insert-long", prepare_warm, run_insert_long},
+    {.name = "retire", prepare_retire, run_retire, .result = 2},
+    {.name = "attach", prepare_nothing, run_attach},
+    {.name = "open", prepare_nothing, run_open},
+    {.name = "close", prepare_two, run_close},
+    {.name = "reap", prepare_attached, run_reap, .result = 1},
 };
 
-const struct op *op_find(const char *name) {
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (strcmp(ops[i].name, name) == 0) {
-            return &ops[i];
+static const struct op *find(const struct op *list, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].name, name) == 0) {
+            return &list[i];
         }
     }
-    (void)fprintf(stderr, "no operation %s\n", name);
     return NULL;
+}
+
+const struct op *op_find(const char *name) {
+    const struct op *op = find(ops, sizeof ops / sizeof ops[0], name);
+    return op ? op : find(more_ops, more_op_count, name);
 }

@@ -1,217 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The segment that all points share, and what must be true of it between two points. */
+/* What must be true of the table between two points, and putting it right after a death. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "../../../conf/conf.h"
+#include "../../../shm/counter.h"
 #include "../../../shm/entry.h"
+#include "../../../shm/limit.h"
 #include "../../../shm/lock.h"
 #include "../../../shm/retire.h"
 #include "steps.h"
 
-enum { SHOWN = 5, SHARE_HOT = 8 };
-
-static const char settings[] = "[node]\nname = a\nowners = 7\nslots = 64\ncounters = 64\n"
-                               "counters_max = 64\n"
-                               "[cluster]\nname = steps\nreplicate = outbound_domains\n"
-                               "member a = tcp://127.0.0.1:17946\n"
-                               "member b = tcp://127.0.0.1:17947\n"
-                               "member c = tcp://127.0.0.1:17948\n"
-                               "[global]\ncluster_max_outbound_connections = 128\n"
-                               "[host \"hot\"]\ncluster_max_outbound_connections = 12\n"
-                               "[host \"full\"]\ncluster_max_outbound_connections = 3\n"
-                               "[host \"heal\"]\ncluster_max_outbound_connections = 3\n"
-                               "[binding \"%s\"]\ncluster_max_outbound_connections = 40\n"
-                               "count_per = binding domain\n";
-
-const char *world_name(void) {
-    return "steps";
-}
-
-static struct conf *load(struct world *world) {
-    char path[sizeof world->directory + 16];
-    (void)snprintf(path, sizeof path, "%s/conf", world->directory);
-    FILE *file = fopen(path, "w");
-    if (!file) {
-        return NULL;
-    }
-    int printed = fprintf(file, settings, connection_of("long").binding);
-    int closed = fclose(file);
-    struct conf_errors errors = {0};
-    struct conf *conf = NULL;
-    if (printed > 0 && closed == 0 && conf_load(path, &conf, &errors) != 0) {
-        for (size_t i = 0; i < errors.count; i++) {
-            (void)fprintf(stderr, "%s\n", errors.line[i]);
-        }
-    }
-    conf_errors_free(&errors);
-    (void)unlink(path);
-    return conf;
-}
-
-/* A session that does not end while the harness runs. */
-static void open_session(struct control *control) {
-    struct control_memory memory;
-    control_memory_load(control, &memory);
-    memory.session_end = control_now() + UINT64_C(24) * 3600 * 1000;
-    control_memory_store(control, &memory);
-}
-
-static bool find(struct world *world, const char *which, slotshare_counter *counter, int share) {
-    struct slotshare_connection connection = connection_of(which);
-    return slotshare_counter_find(world->handle, &connection, counter) == SLOTSHARE_OK &&
-           (share < 0 || control_share_set(world->control, counter->index, share, 1) >= 0);
-}
-
-/* All but the rule sets, which never change. */
-struct region {
-    char *start;
-    size_t bytes;
-};
-
-static struct region region(const struct world *world, unsigned which) {
-    struct header *header = world->segment->header;
-    char *base = (char *)header;
-    return which == 0
-               ? (struct region){base, header->rules_offset}
-               : (struct region){base + header->counters_offset, COUNTERS * sizeof(struct counter)};
-}
-
-static bool remember(struct world *world) {
-    struct region front = region(world, 0), back = region(world, 1);
-    world->clean = malloc(front.bytes + back.bytes);
-    if (!world->clean) {
-        return false;
-    }
-    memcpy(world->clean, front.start, front.bytes);
-    memcpy(world->clean + front.bytes, back.start, back.bytes);
-    return true;
-}
-
-void world_reset(struct world *world) {
-    struct region front = region(world, 0), back = region(world, 1);
-    memcpy(front.start, world->clean, front.bytes);
-    memcpy(back.start, world->clean + front.bytes, back.bytes);
-}
-
-uint64_t world_hash(const struct world *world) {
-    uint64_t hash = 0;
-    for (unsigned which = 0; which < 2; which++) {
-        struct region part = region(world, which);
-        const uint64_t *words = (const uint64_t *)(const void *)part.start;
-        for (size_t i = 0; i < part.bytes / sizeof *words; i++) {
-            hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
-            hash ^= hash >> 29;
-        }
-    }
-    return hash;
-}
-
-static char neighbour[2][16];
-
-const char *world_neighbour(unsigned which) {
-    return neighbour[which];
-}
-
-/* The hash is keyed with a secret of the segment: try names. */
-static bool find_neighbours(struct world *world) {
-    uint32_t mask = world->segment->bucket_count - 1;
-    const struct counter *idle = &world->segment->counters[world->idle.index];
-    unsigned found = 0;
-    for (unsigned k = 0; k < 100000 && found < 2; k++) {
-        char domain[sizeof neighbour[0]];
-        (void)snprintf(domain, sizeof domain, "d%u", k);
-        struct slotshare_connection connection = {.domain = domain};
-        slotshare_counter counter;
-        if (slotshare_counter_find(world->handle, &connection, &counter) != SLOTSHARE_OK) {
-            return false;
-        }
-        if (((world->segment->counters[counter.index].hash ^ idle->hash) & mask) == 0) {
-            memcpy(neighbour[found++], domain, sizeof domain);
-        }
-        world_reset(world);
-    }
-    return found == 2;
-}
-
-static bool fill_table(struct world *world) {
-    slotshare_slot slot;
-    return find(world, "hot", &world->hot, SHARE_HOT) && find(world, "full", &world->full, 1) &&
-           find(world, "heal", &world->heal, 1) && find(world, "idle", &world->idle, -1) &&
-           find(world, "idle-long", &world->idle_long, -1) &&
-           controller_take(world, world->hot, &world->base) &&
-           controller_take(world, world->full, &slot);
-}
-
-bool world_open(struct world *world, const char **why) {
-    *why = "a directory for the segment";
-    (void)snprintf(world->directory, sizeof world->directory, "/tmp/slotshare-steps-XXXXXX");
-    if (!mkdtemp(world->directory)) {
-        return false;
-    }
-    struct told *told =
-        mmap(NULL, sizeof *told * ROLES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct conf *conf = load(world);
-    *why = "the configuration";
-    if (!conf || told == MAP_FAILED) {
-        return false;
-    }
-    for (unsigned i = 0; i < ROLES; i++) {
-        world->actor[i] = (struct actor){.told = &told[i]};
-    }
-    static char error[512];
-    *why = error;
-    int result =
-        control_open(&world->control, conf, world_name(), world->directory, error, sizeof error);
-    conf_free(conf);
-    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
-    options.directory = world->directory;
-    options.error = error;
-    options.error_size = sizeof error;
-    if (result != SLOTSHARE_OK ||
-        slotshare_open(&world->handle, world_name(), &options) != SLOTSHARE_OK) {
-        return false;
-    }
-    open_session(world->control);
-    world->segment = &world->handle->segment;
-    world->bridge = atomic_load(&world->segment->header->bridge_owner);
-    world->me = world->handle->leader;
-    world->probe = lock_file_open(world->segment->lock_path, false);
-    *why = "the counters";
-    if (world->probe < 0 || !fill_table(world)) {
-        return false;
-    }
-    *why = "memory";
-    if (!remember(world) || !track_new(&world->victim_track) || !track_new(&world->helper_track) ||
-        !track_new(&world->third_track)) {
-        return false;
-    }
-    return find_neighbours(world);
-}
-
-void world_close(struct world *world) {
-    char path[sizeof world->directory + 16];
-    slotshare_close(world->handle);
-    control_close(world->control);
-    if (world->probe > 0) {
-        close(world->probe);
-    }
-    free(world->clean);
-    track_free(&world->victim_track);
-    track_free(&world->helper_track);
-    track_free(&world->third_track);
-    for (unsigned i = 0; i < 2; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s.%s", world->directory, world_name(),
-                       i ? "lock" : "seg");
-        (void)unlink(path);
-    }
-    (void)rmdir(world->directory);
-}
+enum { SHOWN = 5 };
 
 void mistake(struct world *world, const char *format, ...) {
     world->mistakes++;
@@ -265,7 +67,6 @@ void world_settle(const struct world *world) {
 void world_reap(struct world *world) {
     world_settle(world);
     (void)handle_reap(world->handle, 0);
-    (void)retire_pass(world->handle, world->me, 0); /* finishes what a dead one had begun */
 }
 
 /* ---- comparing ------------------------------------------------------------------------------- */
@@ -394,8 +195,59 @@ static void check_live(struct world *world, struct survey *survey, uint32_t i, c
     }
 }
 
+/* What the limits make of it. */
+static int32_t share_of(const struct world *world, const char *name) {
+    struct {
+        const char *name;
+        int32_t share;
+    } known[] = {
+        {"host:hot", world->limits.hot}, {"host:full", world->limits.full}, {"host:heal", 1}};
+    for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(name, known[i].name) == 0) {
+            return known[i].share;
+        }
+    }
+    return strncmp(name, "domain:", 7) == 0 ? world->limits.other : 40;
+}
+
+/* On a single host there is nobody but the configuration who sets shares. */
+static void check_shares(struct world *world, struct survey *survey, const char *when) {
+    const struct header *header = world->segment->header;
+    if (header->pending) {
+        WRONG("%s: a rule set is left pending", when);
+    }
+    if (header->gate != header->rules) {
+        WRONG("%s: the gate is for another rule set", when);
+    }
+    for (uint32_t i = 0; i < counter_count(world->segment); i++) {
+        const struct counter *counter = &world->segment->counters[i];
+        char name[SLOTSHARE_COUNTER_MAX + 1];
+        if (use_kind(counter->use) != ENTRY_LIVE || counter->cap == CAP_UNSET ||
+            counter_name(world->segment, i, name) < 0) {
+            continue; /* whoever finds it next sets it */
+        }
+        int32_t share = share_of(world, name);
+        struct counter_setup setup;
+        limit_read(world->segment, counter, name, &setup);
+        if (counter->cap != cap_make((uint32_t)share, (uint32_t)share) || setup.limit != share) {
+            WRONG("%s: %s has the share %u of %d, not %d", when, name, cap_share(counter->cap),
+                  setup.limit, share);
+        }
+    }
+}
+
+void world_check_room(struct world *world) {
+    struct stat status;
+    const struct header *header = world->segment->header;
+    uint64_t end = header->counters_offset + counter_count(world->segment) * sizeof(struct counter);
+    if (fstat(world->file, &status) != 0 || (uint64_t)status.st_blocks * 512 < end) {
+        mistake(world, "%llu bytes may be used, and the disk has given %llu",
+                (unsigned long long)end, (unsigned long long)status.st_blocks * 512);
+    }
+}
+
 static void check_entries(struct world *world, struct survey *survey, const char *when) {
-    for (uint32_t i = 0; i < COUNTERS; i++) {
+    for (uint32_t i = 0; i < counter_count(world->segment); i++) {
         uint32_t use = world->segment->counters[i].use;
         survey->entries += use_kind(use) != ENTRY_FREE;
         if (use_kind(use) == ENTRY_LIVE) {
@@ -404,7 +256,7 @@ static void check_entries(struct world *world, struct survey *survey, const char
             WRONG("%s: slots of counter %u are held, and it is not in the table", when, i);
         }
     }
-    for (uint32_t i = 0; i < COUNTERS; i++) {
+    for (uint32_t i = 0; i < counter_count(world->segment); i++) {
         uint32_t kind = use_kind(world->segment->counters[i].use);
         uint32_t wanted = kind == ENTRY_LIVE || kind == ENTRY_PART;
         if (survey->linked[i] != wanted || kind == ENTRY_CLAIMED) {
@@ -426,6 +278,9 @@ bool world_check(struct world *world, const char *when) {
     check_slots(world, survey, when);
     check_chains(world, survey, when);
     check_entries(world, survey, when);
+    if (world->setting != CLUSTER) {
+        check_shares(world, survey, when);
+    }
     if (world->segment->header->retiring != NONE) {
         WRONG("%s: entry %u is left half retired", when, world->segment->header->retiring - 1);
     }
