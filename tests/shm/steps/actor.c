@@ -171,24 +171,32 @@ static uint64_t address_of(const struct actor *actor, bool *call) {
     return 0;
 }
 
-/* The processor is to stop the actor when it comes to this address; 0: no more.
- * @return false: no such thing on this machine; nothing has changed. */
-static bool stop_at(const struct actor *actor, uint64_t address) {
+static bool debug_register(const struct actor *actor, unsigned number, uint64_t value) {
 #ifdef __x86_64__
-    const size_t address_register = offsetof(struct user, u_debugreg[0]);
-    const size_t control_register = offsetof(struct user, u_debugreg[7]);
-    return (address == 0 ||
-            ptrace(PTRACE_POKEUSER, actor->tid, (void *)address_register, (void *)address) == 0) &&
-           ptrace(PTRACE_POKEUSER, actor->tid, (void *)control_register,
-                  (void *)(uintptr_t)(address != 0)) == 0;
+    const size_t at = offsetof(struct user, u_debugreg) + number * sizeof(uint64_t);
+    return ptrace(PTRACE_POKEUSER, actor->tid, (void *)at, (void *)value) == 0;
 #else
     (void)actor;
-    (void)address;
+    (void)number;
+    (void)value;
     return false;
 #endif
 }
 
 /* NOLINTEND(performance-no-int-to-ptr) */
+
+/* The processor is to stop the actor when it comes to this address, or to the end of its way; 0: no
+ * more. @return false: no such thing on this machine; nothing has changed. */
+static bool stop_at(const struct actor *actor, uint64_t address) {
+    enum { ADDRESS, END, CONTROL = 7 };
+    if (address == 0) {
+        return debug_register(actor, CONTROL, 0);
+    }
+    uint64_t control = actor->until ? 1 | 4 : 1;
+    return debug_register(actor, ADDRESS, address) &&
+           (!actor->until || debug_register(actor, END, actor->until)) &&
+           debug_register(actor, CONTROL, control);
+}
 
 /* ---- one instruction after the other --------------------------------------------------------- */
 
@@ -196,18 +204,22 @@ static bool running(const struct actor *actor) {
     return actor->pid > 0 && !actor->ended && actor->told->phase == PHASE_RUNNING;
 }
 
+static void look_for_end(struct actor *actor) {
+    bool call;
+    actor->ended = actor->until && address_of(actor, &call) == actor->until;
+}
+
 static bool step(struct world *world, struct actor *actor) {
     if (ptrace(PTRACE_SINGLESTEP, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
         mistake(world, "an actor died by itself");
         return false;
     }
-    bool call;
-    actor->ended = actor->until && address_of(actor, &call) == actor->until;
+    look_for_end(actor);
     return running(actor);
 }
 
 /* Stop it where it comes to this address for the n-th time. @return false: as stop_at(). */
-static bool jump(const struct actor *actor, uint64_t address, uint32_t n) {
+static bool jump(struct actor *actor, uint64_t address, uint32_t n) {
     if (!stop_at(actor, address)) {
         return false;
     }
@@ -215,6 +227,7 @@ static bool jump(const struct actor *actor, uint64_t address, uint32_t n) {
         if (ptrace(PTRACE_CONT, actor->tid, NULL, NULL) != 0 || !await_stop(actor)) {
             return false;
         }
+        look_for_end(actor);
     }
     (void)stop_at(actor, 0);
     return true;

@@ -66,10 +66,13 @@ static void list(void) {
     }
 }
 
+static char now_at[256]; /* for on_alarm() */
+
 static void on_alarm(int number) {
-    static const char text[] = "crash-steps: stuck: an operation does not come to its end\n";
+    static const char text[] = "crash-steps: stuck: an operation does not come to its end: ";
     (void)number;
     (void)!write(STDOUT_FILENO, text, sizeof text - 1);
+    (void)!write(STDOUT_FILENO, now_at, strlen(now_at));
     _exit(3); /* the actors die with this process */
 }
 
@@ -85,6 +88,8 @@ void point_begin(struct world *world, unsigned i, unsigned j, int ending, const 
     world->points++;
     memcpy(world->mine, world->start, sizeof world->mine);
     world->limits = limits_start;
+    (void)snprintf(now_at, sizeof now_at, "%s %s i=%d j=%d ending %d\n", world->mode, world->what,
+                   (int)i, (int)j, ending);
     alarm(60);
 }
 
