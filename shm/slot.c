@@ -287,8 +287,12 @@ bool slot_retire(const struct segment *segment, uint32_t me, struct counter *cou
     if (word_count(word) != 0) {
         return false;
     }
-    uint32_t seq = announce_start(&segment->owners[me], 0, ANNOUNCE_IDLE);
-    help(segment, me, word);
+    struct owner *self = &segment->owners[me];
+    uint32_t index = (uint32_t)(counter - segment->counters);
+    uint32_t seq = announce_start(self, 0, ANNOUNCE_IDLE);
+    if (!keep_proof(self, me, word, index)) {
+        change_proof(segment, self, word, index);
+    }
     return atomic_compare_exchange_strong_explicit(&counter->word, &word,
                                                    word_make(COUNT_RETIRED, me, seq),
                                                    memory_order_seq_cst, memory_order_relaxed);

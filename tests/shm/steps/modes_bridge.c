@@ -73,6 +73,7 @@ static void settle(struct world *world, int ending) {
         control_commit(world->control);
     } else if (world->control && ending == 1) {
         control_withdraw(world->control);
+        control_relax(world->control);
     }
 }
 
