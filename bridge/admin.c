@@ -1,54 +1,81 @@
 /* SPDX-License-Identifier: MIT */
 #include "admin.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <nng/nng.h>
-#include <nng/protocol/reqrep0/rep.h>
+
+enum { PATIENCE_MS = 1000 }; /* for each step of a client */
+
+/* One client after the other: accepted, its line read, answered here, the answer written. What is
+ * under way is under way in one aio, whose end is told by an eventfd. (Not nng's REP: its listener
+ * stops for good when a client goes while the two greet each other, as of nng 1.5.2.) */
+enum step { ACCEPTING, READING, ANSWERING, WRITING };
 
 struct admin {
-    nng_socket socket;
+    nng_stream_listener *listener;
+    nng_stream *client;
+    nng_aio *aio;
+    enum step step;
     int fd;
-    atomic_int clients;
+    size_t used; /* of request */
+    char request[ADMIN_REQUEST_MAX];
+    char *reply;
+    size_t size, written; /* of reply */
     char path[sizeof((struct sockaddr_un *)NULL)->sun_path];
 };
 
-/* A thread of nng's: a client has come or gone. relaxed: the number is all there is. */
-static void on_client(nng_pipe pipe, nng_pipe_ev event, void *arg) {
-    struct admin *admin = arg;
-    if (event == NNG_PIPE_EV_REM_POST)
-        atomic_fetch_sub_explicit(&admin->clients, 1, memory_order_relaxed);
-    else if (atomic_fetch_add_explicit(&admin->clients, 1, memory_order_relaxed) >=
-             ADMIN_CLIENTS_MAX)
-        (void)nng_pipe_close(pipe);
+/* A thread of nng's: what was under way has ended. */
+static void on_end(void *arg) {
+    const struct admin *admin = arg;
+    ssize_t written = write(admin->fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)written; /* a full eventfd is readable all the same */
+}
+
+static void accept_next(struct admin *admin) {
+    if (admin->client != NULL)
+        nng_stream_free(admin->client);
+    free(admin->reply);
+    admin->client = NULL;
+    admin->reply = NULL;
+    admin->used = admin->size = admin->written = 0;
+    admin->step = ACCEPTING;
+    nng_aio_set_timeout(admin->aio, NNG_DURATION_INFINITE);
+    nng_stream_listener_accept(admin->listener, admin->aio);
+}
+
+static void move_bytes(struct admin *admin, enum step step) {
+    bool reads = step == READING;
+    nng_iov iov = {.iov_buf = reads ? admin->request + admin->used : admin->reply + admin->written,
+                   .iov_len =
+                       reads ? sizeof admin->request - admin->used : admin->size - admin->written};
+    admin->step = step;
+    nng_aio_set_timeout(admin->aio, PATIENCE_MS);
+    if (nng_aio_set_iov(admin->aio, 1, &iov) != 0)
+        accept_next(admin);
+    else if (reads)
+        nng_stream_recv(admin->client, admin->aio);
+    else
+        nng_stream_send(admin->client, admin->aio);
 }
 
 static int listen_at(struct admin *admin) {
     char url[sizeof admin->path + 8];
-    nng_listener listener = NNG_LISTENER_INITIALIZER;
     (void)snprintf(url, sizeof url, "ipc://%s", admin->path);
     /* The caller is the only bridge of this segment: what lies here is of one that is dead. */
     (void)unlink(admin->path);
-    int rc = nng_rep0_open(&admin->socket);
+    int rc = nng_aio_alloc(&admin->aio, on_end, admin);
     if (rc == 0)
-        rc = nng_socket_set_size(admin->socket, NNG_OPT_RECVMAXSZ, ADMIN_REQUEST_MAX);
+        rc = nng_stream_listener_alloc(&admin->listener, url);
     if (rc == 0)
-        rc = nng_pipe_notify(admin->socket, NNG_PIPE_EV_ADD_PRE, on_client, admin);
+        rc = nng_stream_listener_set_int(admin->listener, NNG_OPT_IPC_PERMISSIONS, 0660);
     if (rc == 0)
-        rc = nng_pipe_notify(admin->socket, NNG_PIPE_EV_REM_POST, on_client, admin);
-    if (rc == 0)
-        rc = nng_socket_get_int(admin->socket, NNG_OPT_RECVFD, &admin->fd);
-    if (rc == 0)
-        rc = nng_listener_create(&listener, admin->socket, url);
-    if (rc == 0)
-        rc = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, 0660);
-    if (rc == 0)
-        rc = nng_listener_start(listener, 0);
+        rc = nng_stream_listener_listen(admin->listener);
     return rc;
 }
 
@@ -61,8 +88,12 @@ int admin_open(struct admin **out, const char *segment_path, char *error, size_t
         return -1;
     }
     int length = snprintf(admin->path, sizeof admin->path, "%.*s.admin", stem, segment_path);
-    int rc = length < (int)sizeof admin->path ? listen_at(admin) : NNG_EADDRINVAL;
+    admin->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int rc = admin->fd < 0 ? NNG_ENOMEM : 0;
+    if (rc == 0)
+        rc = length < (int)sizeof admin->path ? listen_at(admin) : NNG_EADDRINVAL;
     if (rc == 0) {
+        accept_next(admin);
         *out = admin;
         return 0;
     }
@@ -71,6 +102,12 @@ int admin_open(struct admin **out, const char *segment_path, char *error, size_t
                    rc == NNG_EADDRINVAL ? "the path is too long for a socket; choose a shorter "
                                           "directory in [node]"
                                         : nng_strerror(rc));
+    if (admin->listener != NULL)
+        nng_stream_listener_free(admin->listener);
+    if (admin->aio != NULL)
+        nng_aio_free(admin->aio);
+    if (admin->fd >= 0)
+        close(admin->fd);
     free(admin);
     return -1;
 }
@@ -89,11 +126,10 @@ static void refuse(struct admin *admin, const char *why) {
 }
 
 /* @return NULL: it was refused. */
-static json_t *understand(struct admin *admin, nng_msg *message, const char **command) {
+static json_t *understand(struct admin *admin, const char **command) {
     int version = 0;
     json_error_t error;
-    json_t *request =
-        json_loadb(nng_msg_body(message), nng_msg_len(message), JSON_REJECT_DUPLICATES, NULL);
+    json_t *request = json_loadb(admin->request, admin->used, JSON_REJECT_DUPLICATES, NULL);
     if (json_unpack_ex(request, &error, 0, "{s:i, s:s}", "slotshare", &version, "command",
                        command) != 0)
         refuse(admin, "not a request: an object with slotshare and command is needed");
@@ -105,31 +141,62 @@ static json_t *understand(struct admin *admin, nng_msg *message, const char **co
     return NULL;
 }
 
+/* @return true: the line is whole. */
+static bool read_more(struct admin *admin, size_t count) {
+    const char *end = memchr(admin->request + admin->used, '\n', count);
+    admin->used += count;
+    if (end != NULL) {
+        admin->used = (size_t)(end - admin->request);
+        return true;
+    }
+    if (admin->used == sizeof admin->request)
+        refuse(admin, "a request that is too long");
+    else
+        move_bytes(admin, READING);
+    return false;
+}
+
 bool admin_receive(struct admin *admin, json_t **request, const char **command) {
-    nng_msg *message = NULL;
+    uint64_t ended;
     *request = NULL;
-    while (*request == NULL && nng_recvmsg(admin->socket, &message, NNG_FLAG_NONBLOCK) == 0) {
-        *request = understand(admin, message, command);
-        nng_msg_free(message);
+    if (read(admin->fd, &ended, sizeof ended) != (ssize_t)sizeof ended)
+        return false;
+    nng_aio_wait(admin->aio); /* for the last instructions of on_end() */
+    size_t count = nng_aio_count(admin->aio);
+    if (nng_aio_result(admin->aio) != 0) {
+        accept_next(admin); /* it has gone, or was too slow */
+    } else if (admin->step == ACCEPTING) {
+        admin->client = nng_aio_get_output(admin->aio, 0);
+        move_bytes(admin, READING);
+    } else if (admin->step == READING) {
+        if (read_more(admin, count)) {
+            admin->step = ANSWERING;
+            *request = understand(admin, command);
+        }
+    } else {
+        admin->written += count;
+        if (admin->written < admin->size)
+            move_bytes(admin, WRITING);
+        else
+            accept_next(admin);
     }
     return *request != NULL;
 }
 
 void admin_reply(struct admin *admin, json_t *reply, json_t *errors) {
-    nng_msg *message = NULL;
     bool ok = json_array_size(errors) == 0;
     (void)json_object_set_new(reply, "slotshare", json_integer(ADMIN_VERSION));
     (void)json_object_set_new(reply, "ok", json_boolean(ok));
     if (!ok)
         (void)json_object_set(reply, "errors", errors);
-    char *text = json_dumps(reply, JSON_COMPACT);
-    if (text != NULL && nng_msg_alloc(&message, 0) == 0) {
-        /* Without a reply the client gives up after a while. */
-        if (nng_msg_append(message, text, strlen(text)) != 0 ||
-            nng_sendmsg(admin->socket, message, NNG_FLAG_NONBLOCK) != 0)
-            nng_msg_free(message);
-    }
-    free(text);
+    admin->reply = json_dumps(reply, JSON_COMPACT);
     json_decref(reply);
     json_decref(errors);
+    if (admin->reply == NULL) {
+        accept_next(admin);
+        return;
+    }
+    admin->size = strlen(admin->reply);
+    admin->reply[admin->size++] = '\n'; /* in the place of the NUL */
+    move_bytes(admin, WRITING);
 }

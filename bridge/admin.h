@@ -3,13 +3,13 @@
 #define SLOTSHARE_BRIDGE_ADMIN_H
 /**
  * Where operators ask the bridge of their host: a socket beside the segment, NAME.admin, which the
- * segment's group may use. One request, one reply, each a JSON object:
+ * segment's group may use. One line to and one line fro, each a JSON object; then it is closed:
  *
  *     {"slotshare": 1, "command": "status"}  ->  {"slotshare": 1, "ok": true, ...}
  *                                                {"slotshare": 1, "ok": false, "errors": ["..."]}
  *
- * One request is handled at a time; nothing here blocks, and who asks and does not listen costs
- * nothing. What is asked is checked: no JSON, another version, no command get an error. Not
+ * One client is served at a time, the others wait; nothing here blocks, and who is slow is cut off
+ * after a second. What is asked is checked: no JSON, another version, no command get an error. Not
  * thread-safe.
  */
 #include <stdbool.h>
@@ -19,8 +19,7 @@
 
 enum {
     ADMIN_VERSION = 1,
-    ADMIN_REQUEST_MAX = 16384, /**< bytes; who sends more is cut off */
-    ADMIN_CLIENTS_MAX = 16,    /**< at once; further ones are cut off */
+    ADMIN_REQUEST_MAX = 16384, /**< bytes; more is refused */
 };
 
 struct admin;

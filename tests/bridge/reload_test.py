@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Configurations that change while the cluster runs: limits, members, new nodes, what is stored."""
+import json
 import os
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import unittest
 
@@ -327,6 +330,59 @@ class State(Case):
             self.refused(node, "is damaged")
             self.write([other], limit(3))
             self.refused(other, "belongs to a cluster already", "--found")
+
+
+class Admin(Case):
+    """The socket beside the segment, spoken to by hand: a line to and a line fro."""
+
+    def connect(self, node):
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(client.close)
+        client.settimeout(60)
+        client.connect(os.path.join(node.directory, node.segment + ".admin"))
+        return client
+
+    def ask(self, node, line):
+        client = self.connect(node)
+        client.sendall(line)
+        answer = b""
+        while (more := client.recv(65536)):
+            answer += more
+        client.close()
+        return json.loads(answer)
+
+    def test_hostile(self):
+        with Cluster(count=1) as cluster:
+            node = cluster.nodes[0]
+            path = os.path.join(node.directory, node.segment + ".admin")
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o660)
+            self.assertTrue(self.ask(node, b'{"slotshare": 1, "command": "status"}\n')["ok"])
+            for line in (b"", b"{", b"[]", b"7", b'"status"', b"\xff\0", b"[" * 9000,
+                         b'{"slotshare": 1}',
+                         b'{"slotshare": 1, "command": 5}', b'{"command": "status"}',
+                         b'{"slotshare": "1", "command": "status"}',
+                         b'{"slotshare": 2, "command": "status"}',
+                         b'{"slotshare": 1, "command": "status", "command": "reload"}',
+                         b'{"slotshare": 1, "command": "format"}',
+                         b'{"slotshare": 1, "command": "member-dead"}',
+                         b'{"slotshare": 1, "command": "member-dead", "member": ["mta1"]}',
+                         b'{"slotshare": 1, "command": "member-dead", "member": "mta1"}',
+                         b'{"slotshare": 1, "command": "member-dead", "member": "' + b"x" * 8000
+                         + b'"}'):
+                answer = self.ask(node, line + b"\n")
+                self.assertFalse(answer["ok"])
+                self.assertTrue(answer["errors"])
+            self.assertIn("too long", self.ask(node, b"x" * 16384)["errors"][0])
+            # Who sends without an end, says nothing, asks and goes, or goes at once.
+            self.connect(node).sendall(b'{"slotshare": 1, "com')
+            self.connect(node)
+            for i in range(100):
+                gone = self.connect(node)
+                if i % 2:
+                    gone.sendall(b'{"slotshare": 1, "command": "status"}\n')
+                gone.close()
+            wait_for("an answer", lambda: node.ask("status")[0] == 0)
+            self.assertFalse(node.ended())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
 
 #include "common/exits.h"
 #include "show/text.h"
@@ -47,29 +46,69 @@ static int no_answer(const struct ask *ask, int rc) {
     return EX_UNAVAILABLE;
 }
 
-static int exchange(const struct ask *ask, nng_socket socket, const char *question,
-                    nng_msg **answer) {
-    char url[sizeof ask->path + 8];
-    nng_msg *message = NULL;
-    (void)snprintf(url, sizeof url, "ipc://%s", ask->path);
-    int rc = nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO, ANSWER_MS);
-    if (rc == 0)
-        rc = nng_socket_set_ms(socket, NNG_OPT_SENDTIMEO, ANSWER_MS);
-    if (rc == 0)
-        rc = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, ANSWER_MAX);
-    if (rc == 0)
-        rc = nng_dial(socket, url, NULL, 0);
-    if (rc == 0)
-        rc = nng_msg_alloc(&message, 0);
-    if (rc == 0)
-        rc = nng_msg_append(message, question, strlen(question));
-    if (rc == 0) {
-        rc = nng_sendmsg(socket, message, 0);
-        message = rc == 0 ? NULL : message; /* sent: not ours any more */
+/* Wait for what was begun. @return 0 or NNG_E*. */
+static int ended(nng_aio *aio) {
+    nng_aio_wait(aio);
+    return nng_aio_result(aio);
+}
+
+static int send_all(nng_stream *stream, nng_aio *aio, char *bytes, size_t size) {
+    int rc = 0;
+    for (size_t done = 0; rc == 0 && done < size;) {
+        nng_iov iov = {.iov_buf = bytes + done, .iov_len = size - done};
+        rc = nng_aio_set_iov(aio, 1, &iov);
+        if (rc == 0) {
+            nng_stream_send(stream, aio);
+            rc = ended(aio);
+            done += nng_aio_count(aio);
+        }
     }
-    if (message != NULL)
-        nng_msg_free(message);
-    return rc == 0 ? nng_recvmsg(socket, answer, 0) : rc;
+    return rc;
+}
+
+/* One line, or what there is until the end. */
+static int receive_line(nng_stream *stream, nng_aio *aio, char *line, size_t *size) {
+    int rc = 0;
+    *size = 0;
+    while (rc == 0 && *size < ANSWER_MAX && (*size == 0 || line[*size - 1] != '\n')) {
+        nng_iov iov = {.iov_buf = line + *size, .iov_len = ANSWER_MAX - *size};
+        rc = nng_aio_set_iov(aio, 1, &iov);
+        if (rc == 0) {
+            nng_stream_recv(stream, aio);
+            rc = ended(aio);
+            *size += rc == 0 ? nng_aio_count(aio) : 0;
+        }
+    }
+    return rc;
+}
+
+static int exchange(const struct ask *ask, char *question, char *answer, size_t *size) {
+    char url[sizeof ask->path + 8];
+    nng_stream_dialer *dialer = NULL;
+    nng_stream *stream = NULL;
+    nng_aio *aio = NULL;
+    (void)snprintf(url, sizeof url, "ipc://%s", ask->path);
+    int rc = nng_aio_alloc(&aio, NULL, NULL);
+    if (rc == 0)
+        rc = nng_stream_dialer_alloc(&dialer, url);
+    if (rc == 0) {
+        nng_aio_set_timeout(aio, ANSWER_MS);
+        nng_stream_dialer_dial(dialer, aio);
+        rc = ended(aio);
+    }
+    if (rc == 0) {
+        stream = nng_aio_get_output(aio, 0);
+        rc = send_all(stream, aio, question, strlen(question));
+    }
+    if (rc == 0)
+        rc = receive_line(stream, aio, answer, size);
+    if (stream != NULL)
+        nng_stream_free(stream);
+    if (dialer != NULL)
+        nng_stream_dialer_free(dialer);
+    if (aio != NULL)
+        nng_aio_free(aio);
+    return rc;
 }
 
 void ask_print(const char *text) {
@@ -91,22 +130,23 @@ static int refused(const json_t *answer) {
 }
 
 int ask_bridge(const struct ask *ask, json_t *question, json_t **answer) {
-    nng_socket socket = NNG_SOCKET_INITIALIZER;
-    nng_msg *message = NULL;
+    size_t size = 0;
     (void)json_object_set_new(question, "slotshare", json_integer(1));
     char *text = json_dumps(question, JSON_COMPACT);
+    char *asked = NULL;
+    char *line = malloc(ANSWER_MAX);
     json_decref(question);
     *answer = NULL;
-    int rc = text != NULL ? nng_req0_open(&socket) : NNG_ENOMEM;
-    if (rc == 0) {
-        rc = exchange(ask, socket, text, &message);
-        (void)nng_close(socket);
-    }
+    int rc = NNG_ENOMEM;
+    if (text != NULL && line != NULL && asprintf(&asked, "%s\n", text) > 0)
+        rc = exchange(ask, asked, line, &size);
+    if (rc == 0)
+        *answer = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
     free(text);
+    free(asked);
+    free(line);
     if (rc != 0)
         return no_answer(ask, rc);
-    *answer = json_loadb(nng_msg_body(message), nng_msg_len(message), JSON_REJECT_DUPLICATES, NULL);
-    nng_msg_free(message);
     if (ask_number(*answer, "slotshare") != 1) {
         fprintf(stderr,
                 "%s: %s: the answer is of another version: use the slotshare that belongs "
