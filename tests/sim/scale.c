@@ -159,61 +159,73 @@ static double reclaim(struct sim *sim, int victim, int key) {
     return now(sim) - start;
 }
 
-static void measure_nodes(struct sim *sim, int n, bool slow) {
+/* Huge ones cost minutes: what is left out of them does not differ from what large ones show. */
+static void measure_nodes(struct sim *sim, int n) {
     const int32_t limits[KEYS] = {4 * n, 4 * n, 4 * n, 4 * n};
     struct core_timers timers = core_timers_default();
-    double idle_s = slow ? 3 : 20;
+    double measure_s = n > 64 ? 2 : 20, dead = 0;
 
     timers.drain = 5000;
     sim_start(sim, 1, n, limits, KEYS, 25, &timers);
     sim->tail = 0;
     sim->on_publish = published;
     double boot = until_sessions(sim, 1);
-    run(sim, now(sim) + 2);
-    measure(sim, "nothing contended", idle_s);
+    run(sim, now(sim) + 1);
+    measure(sim, "nothing contended", measure_s);
     double one = hand_over(sim, n / 2, 3);
     for (int i = 0; i < n; i++) {
         want(sim, i, 0, 8 * n);
     }
-    run(sim, now(sim) + 3);
-    measure(sim, "one counter, all want it", idle_s);
-    for (int i = 0; i < n; i++) {
-        for (int key = 1; key < KEYS; key++) {
-            want(sim, i, key, 8 * n);
+    run(sim, now(sim) + 2);
+    measure(sim, "one counter, all want it", measure_s);
+    if (n <= 200) {
+        for (int i = 0; i < n; i++) {
+            for (int key = 1; key < KEYS; key++) {
+                want(sim, i, key, 8 * n);
+            }
         }
+        run(sim, now(sim) + 2);
+        measure(sim, "four counters, all want them", measure_s);
+        dead = reclaim(sim, n - 1, 0);
+        sim_at(sim, 0, (struct sim_event){.type = EVENT_HOST_UP, .node = n - 1});
+        run(sim, now(sim) + 5);
     }
-    run(sim, now(sim) + 3);
-    measure(sim, "four counters, all want them", idle_s);
-    double dead = reclaim(sim, n - 1, 0);
-    sim_at(sim, 0, (struct sim_event){.type = EVENT_HOST_UP, .node = n - 1});
-    run(sim, now(sim) + 5);
     int leader = node_leader(sim);
     uint64_t term = sim->node[leader].memory.term + 1;
     node_host_crash(sim, leader, 1e6);
     double taken_over = until_sessions(sim, term);
     fprintf(stderr,
             "%d nodes: %.1f s from boot to all sessions; %.0f ms from a refused take to its slot; "
-            "%.1f s to use again what a dead node held (session 6, drain 5 s); %.1f s from the "
-            "coordinator's death to all sessions\n",
-            n, boot, one * 1e3, dead, taken_over);
+            "%.1f s from the coordinator's death to all sessions",
+            n, boot, one * 1e3, taken_over);
+    if (dead > 0) {
+        fprintf(stderr, "; %.1f s to use again what a dead node held (session 6, drain 5 s)", dead);
+    }
+    fputc('\n', stderr);
     sim_clear(sim);
 }
 
 int main(int argc, char **argv) {
-    static const int sizes[] = {3, 16, 64, 200, 1000};
+    static char *usual[] = {NULL, "3", "16", "64"};
     struct sim *sim = calloc(1, sizeof *sim);
-    int most = argc > 1 ? atoi(argv[1]) : 64;
+    int sizes = argc > 1 ? argc : 4;
+    char **size = argc > 1 ? argv : usual;
 
     meter.encoder = wire_encoder_create("mail", "mta001");
-    if (sim == NULL || meter.encoder == NULL || most < 3 || most > SIM_NODES) {
-        fprintf(stderr, "usage: cluster-scale [NODES AT MOST, 3 TO %d; 64]\n", SIM_NODES);
-        return 2;
+    if (sim == NULL || meter.encoder == NULL) {
+        abort();
+    }
+    for (int i = 1; i < sizes; i++) {
+        if (strtol(size[i], NULL, 10) < 3 || strtol(size[i], NULL, 10) > SIM_NODES) {
+            fprintf(stderr, "usage: cluster-scale [NODES, 3 to %d]...; 3 16 64\n", SIM_NODES);
+            return 2;
+        }
     }
     printf(
-        "| nodes | | messages published per node and second | messages in all per second | "
+        "| nodes | | published per node and second | messages in all per second | "
         "kB/s sent per node | of a core, members | coordinator |\n|---|---|---|---|---|---|---|\n");
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && sizes[i] <= most; i++) {
-        measure_nodes(sim, sizes[i], sizes[i] > 64);
+    for (int i = 1; i < sizes; i++) {
+        measure_nodes(sim, (int)strtol(size[i], NULL, 10));
     }
     wire_encoder_destroy(meter.encoder);
     sim_end(sim);
