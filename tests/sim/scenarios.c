@@ -347,7 +347,7 @@ static void churn_begin(struct sim *sim, uint64_t seed) {
     timers.leader = 1200;
     timers.rotation = 4000;
     timers.cool = (uint32_t)PICK(&draw, 2000, 8000);
-    draw.seconds = PICK(&draw, 50, 80);
+    draw.seconds = PICK(&draw, 40, 60);
     start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 50, 90), &timers);
     sim->hold_s = PICK(&draw, 1, 10);
     sim->tail = PICK(&draw, 0, .04, .2);
