@@ -552,24 +552,47 @@ static void leave_commit_begin(struct sim *sim, uint64_t seed) {
     at(sim, 11.5, HUNGRY_ALL);
 }
 
+/* ---- a grant that is lost is sent again ---- */
+
+enum { MORE_FOR_C, HAS_C };
+
+static double lost_grant_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool deal = from == A && to == C && message->type == CORE_SEND_DEAL;
+    for (uint32_t i = 0; deal && i < message->deal.parts; i++) {
+        const struct core_part *part = &message->deal.part[i];
+        if (part->to == sim->node[C].hash && part->grants > 0 && seconds(sim) < 10.3) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void lost_grant_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == MORE_FOR_C) {
+        demand(sim, C, 60);
+    } else if (sim->node[C].in_use[0] != 20) {
+        snprintf(sim->stuck, sizeof sim->stuck, "%d of 20 at %.1f s", sim->node[C].in_use[0],
+                 seconds(sim));
+    }
+}
+
+static void lost_grant_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, lost_grant_story);
+    sim->intercept = lost_grant_intercept;
+    at(sim, moment(sim, 9, 10), MORE_FOR_C);
+    at(sim, 14, HAS_C);
+}
+
 const struct sim_scenario sim_directed[] = {
-    {"boot-vote", 30, false, boot_vote_begin},
-    {"kept-vote", 30, false, kept_vote_begin},
-    {"stale-join", 30, false, stale_begin},
-    {"resume", 45, false, resume_begin},
-    {"commit-alone", 62, false, commit_alone_begin},
-    {"old-report", 40, false, old_report_begin},
-    {"commit-use", 30, false, commit_use_begin},
-    {"grant-again", 35, false, again_begin},
-    {"old-reading", 25, false, old_reading_begin},
-    {"late-join", 25, false, late_join_begin},
-    {"late-ack", 30, false, late_ack_begin},
-    {"old-term", 20, false, old_term_begin},
-    {"late-use", 22, false, late_use_begin},
-    {"leave-idle", 13, false, leave_idle_begin},
-    {"leave-leader", 14, false, leave_leader_begin},
-    {"leave-busy", 24, false, leave_busy_begin},
-    {"leave-commit", 20, false, leave_commit_begin},
-    {"reserve", 20, false, reserve_begin},
-    {NULL, 0, false, NULL},
+    {"boot-vote", 30, false, boot_vote_begin},       {"kept-vote", 30, false, kept_vote_begin},
+    {"stale-join", 30, false, stale_begin},          {"resume", 45, false, resume_begin},
+    {"commit-alone", 62, false, commit_alone_begin}, {"old-report", 40, false, old_report_begin},
+    {"commit-use", 30, false, commit_use_begin},     {"grant-again", 35, false, again_begin},
+    {"old-reading", 25, false, old_reading_begin},   {"late-join", 25, false, late_join_begin},
+    {"late-ack", 30, false, late_ack_begin},         {"old-term", 20, false, old_term_begin},
+    {"late-use", 22, false, late_use_begin},         {"leave-idle", 13, false, leave_idle_begin},
+    {"leave-leader", 14, false, leave_leader_begin}, {"leave-busy", 24, false, leave_busy_begin},
+    {"leave-commit", 20, false, leave_commit_begin}, {"reserve", 20, false, reserve_begin},
+    {"lost-grant", 15, false, lost_grant_begin},     {NULL, 0, false, NULL},
 };

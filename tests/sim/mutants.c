@@ -43,7 +43,7 @@ const struct mutant mutants[] = {
     {MUTANT_REPORT_ANY_GRANT, "15", "a report from before a grant lowers what is counted", "nasty",
      600},
     {MUTANT_GROW_UNCOUNTED, "15", "growth is sent before it is counted", "nasty", 600},
-    {MUTANT_NO_RESEND, "15", "a grant is sent once", "nasty", 600},
+    {MUTANT_NO_RESEND, "15", "a grant is sent once", "lost-grant", 20},
     {0, NULL, NULL, NULL, 0},
 };
 
