@@ -81,7 +81,7 @@ static void apply_again(struct control *control) {
     }
 }
 
-static int start(struct control *control, const struct error_text *error) {
+static int start(struct control *control, uint32_t drain_ms, const struct error_text *error) {
     struct thread *self;
     int result = handle_thread(control->handle, &self);
     if (result != SLOTSHARE_OK) {
@@ -97,6 +97,7 @@ static int start(struct control *control, const struct error_text *error) {
     }
     struct header *header = control->handle->segment.header;
     atomic_store_explicit(&header->bridge_owner, control->me, memory_order_relaxed);
+    atomic_store_explicit(&header->drain, drain_ms, memory_order_relaxed);
     struct control_memory memory;
     control_memory_load(control, &memory);
     memory.generation++;
@@ -189,7 +190,7 @@ int control_start(struct control *control, const struct conf *conf, char *text, 
         result = follow(control, conf, &error);
     }
     if (result == SLOTSHARE_OK && control->handle) {
-        result = start(control, &error);
+        result = start(control, conf->drain_ms, &error);
     }
     return result;
 }

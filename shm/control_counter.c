@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control_private.h"
+#include "excess.h"
 #include "limit.h"
 #include "mutant.h"
 #include "resolve.h"
@@ -168,6 +169,7 @@ int32_t control_share_set(struct control *control, uint32_t index, int32_t share
     uint32_t count = MUTANT(NO_TOUCH) ? word_count(atomic_load(&counter->word))
                                       : slot_touch(segment, control->me, counter);
     atomic_store_explicit(&counter->grant, grant, memory_order_release);
+    excess_lowered(counter, before, after, count);
     if (cap_share(after) > cap_share(before)) {
         wait_wake_all(segment, counter);
     }

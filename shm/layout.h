@@ -235,6 +235,8 @@ struct counter {
     _Atomic uint32_t scope_length; /* {scope:16, name length:16} */
     _Atomic int32_t cluster_in_use;
     _Atomic uint32_t contended, pinned; /* the bridge knows it: not to be retired */
+    _Atomic uint32_t
+        over; /* since when more is in use than the share: see excess.c; 0: it is not */
     /* Line 3: the name. */
     alignas(CACHE_LINE) _Atomic uint32_t part; /* entry that holds more of the name (index + 1) */
     _Atomic uint32_t name[NAME_INLINE];        /* text, the last word padded with zeros */
@@ -295,6 +297,7 @@ struct header {
     alignas(CACHE_LINE) _Atomic uint64_t reaps, slots_reaped;
     _Atomic int32_t coordinator;   /* member, -1: none known */
     _Atomic uint32_t bridge_owner; /* owner record of the bridge that serves, 0: none yet */
+    _Atomic uint32_t drain; /* ms from when a slot is in excess until it must be given back */
 
     alignas(CACHE_LINE) _Atomic uint64_t memory_version;
     struct memory_words memory[2];

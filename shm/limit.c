@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "excess.h"
 #include "mutant.h"
 #include "resolve.h"
 #include "slot.h"
@@ -155,7 +156,7 @@ static void set_cap(const struct segment *segment, uint32_t me, struct counter *
                     uint64_t cap) {
     uint64_t before = atomic_exchange_explicit(&counter->cap, cap, memory_order_seq_cst);
     if (cap_share(cap) < cap_share(before) || cap_reserve(cap) < cap_reserve(before)) {
-        (void)slot_touch(segment, me, counter);
+        excess_lowered(counter, before, cap, slot_touch(segment, me, counter));
     }
 }
 

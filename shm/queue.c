@@ -45,6 +45,7 @@ struct slotshare_queue {
     bool stop;
     struct group *group[GROUPS];
     struct list ready;
+    struct list watched; /* slots that are held, until they are in excess */
 };
 
 static void list_start(struct list *list) {
@@ -65,6 +66,14 @@ static struct request *list_take(struct list *list) {
         list->end = list->first ? list->end : &list->first;
     }
     return request;
+}
+
+/* `from` may be empty; its last link then points at itself. */
+static void list_move(struct list *to, const struct list *from) {
+    *to = *from;
+    if (!from->first) {
+        list_start(to);
+    }
 }
 
 static uint64_t now_until(uint64_t deadline, uint64_t now) {
@@ -91,10 +100,7 @@ static void drop_late(slotshare_queue *queue, struct group *group, uint64_t now,
             list_append(&keep, request);
         }
     }
-    group->waiting = keep;
-    if (!keep.first) {
-        list_start(&group->waiting);
-    }
+    list_move(&group->waiting, &keep);
 }
 
 /* One try, for the request that waits longest. @return false: no use to try for the next. */
@@ -148,6 +154,23 @@ static void serve_all(slotshare_queue *queue, struct thread *self, uint64_t now,
     }
 }
 
+/* Who holds what is in excess is told; what was given back meanwhile is forgotten. */
+static void look_at_watched(slotshare_queue *queue) {
+    struct list keep;
+    list_start(&keep);
+    for (struct request *request; (request = list_take(&queue->watched));) {
+        int result = slotshare_excess(queue->handle, request->ready.slot, NULL);
+        if (result == SLOTSHARE_EXCESS) {
+            finish(queue, request, result);
+        } else if (result == SLOTSHARE_OK) {
+            list_append(&keep, request);
+        } else {
+            free(request);
+        }
+    }
+    list_move(&queue->watched, &keep);
+}
+
 static void *queue_thread(void *arg) {
     slotshare_queue *queue = arg;
     struct header *header = queue->handle->segment.header;
@@ -161,6 +184,7 @@ static void *queue_thread(void *arg) {
         pthread_mutex_lock(&queue->mutex);
         if (able) { /* else all owner records are in use: try again a little later */
             serve_all(queue, self, now, &wake);
+            look_at_watched(queue);
         }
         stop = queue->stop;
         pthread_mutex_unlock(&queue->mutex);
@@ -201,6 +225,7 @@ int slotshare_queue_open(slotshare *handle, slotshare_queue **out) {
     queue->handle = handle;
     queue->pid = getpid();
     list_start(&queue->ready);
+    list_start(&queue->watched);
     queue->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int why = queue->event < 0 ? errno : pthread_mutex_init(&queue->mutex, NULL);
     if (why == 0) {
@@ -246,6 +271,7 @@ void slotshare_queue_close(slotshare_queue *queue) {
         pthread_mutex_destroy(&queue->mutex);
     }
     free_list(queue, &queue->ready, own);
+    free_list(queue, &queue->watched, false);
     for (int i = 0; i < GROUPS; i++) {
         for (struct group *group; (group = queue->group[i]);) {
             queue->group[i] = group->next;
@@ -335,6 +361,23 @@ int slotshare_queue_add(slotshare_queue *queue, const struct slotshare_connectio
     return SLOTSHARE_OK;
 }
 
+int slotshare_queue_watch(slotshare_queue *queue, slotshare_slot slot, void *cookie) {
+    if (!queue || queue->pid != getpid()) {
+        return SLOTSHARE_EINVAL;
+    }
+    struct request *request = calloc(1, sizeof *request);
+    if (!request) {
+        return SLOTSHARE_ESYSTEM;
+    }
+    /* withdraw() must not give it back: its result is not SLOTSHARE_OK */
+    request->ready =
+        (struct slotshare_ready){.cookie = cookie, .result = SLOTSHARE_EXCESS, .slot = slot};
+    pthread_mutex_lock(&queue->mutex);
+    list_append(&queue->watched, request);
+    pthread_mutex_unlock(&queue->mutex);
+    return SLOTSHARE_OK;
+}
+
 /* Take those with this cookie out of a list. @return how many. */
 static int withdraw(slotshare_queue *queue, struct list *list, const void *cookie) {
     struct list keep;
@@ -347,10 +390,7 @@ static int withdraw(slotshare_queue *queue, struct list *list, const void *cooki
         list_append(match ? &gone : &keep, request);
         count += match;
     }
-    *list = keep;
-    if (!keep.first) {
-        list_start(list);
-    }
+    list_move(list, &keep);
     free_list(queue, &gone, true);
     return count;
 }
@@ -360,7 +400,7 @@ int slotshare_queue_cancel(slotshare_queue *queue, const void *cookie) {
         return 0;
     }
     pthread_mutex_lock(&queue->mutex);
-    int count = withdraw(queue, &queue->ready, cookie);
+    int count = withdraw(queue, &queue->ready, cookie) + withdraw(queue, &queue->watched, cookie);
     for (int i = 0; i < GROUPS; i++) {
         for (struct group *group = queue->group[i]; group; group = group->next) {
             count += withdraw(queue, &group->waiting, cookie);

@@ -32,6 +32,8 @@ const char *slotshare_strerror(int result) {
         return "done";
     case SLOTSHARE_FULL:
         return "no slot: this host's share is in use";
+    case SLOTSHARE_EXCESS:
+        return "above the share of this host: end the connection and give the slot back";
     case SLOTSHARE_EINVAL:
         return "an argument is missing or out of its range";
     case SLOTSHARE_ENAME:

@@ -38,6 +38,7 @@ extern "C" {
 enum slotshare_result {
     SLOTSHARE_OK = 0,          /**< done */
     SLOTSHARE_FULL = 1,        /**< no slot: the share of this host is in use; ask again later */
+    SLOTSHARE_EXCESS = 2,      /**< a slot that must be given back: see slotshare_excess() */
     SLOTSHARE_EINVAL = -1,     /**< an argument is NULL or out of its range */
     SLOTSHARE_ENAME = -2,      /**< a name is too long or holds a character that names may not */
     SLOTSHARE_ENOSEGMENT = -3, /**< no such segment, and no config file to create it from */
@@ -157,6 +158,35 @@ SLOTSHARE_API int slotshare_acquire_wait(slotshare *handle,
 SLOTSHARE_API int slotshare_release(slotshare *handle, slotshare_slot slot);
 
 /**
+ * Must this slot be given back, although its connection goes on? The share of a host shrinks when
+ * other hosts want a part of it, when its bridge is cut off from the others, and when a limit is
+ * lowered; if more is in use then, the rest is in excess, and others wait for it. Ask at the end
+ * of each transaction (a message delivered, before the next one begins) and, when a connection is
+ * kept open while idle, every second or so. When the answer is SLOTSHARE_EXCESS: end the
+ * connection in good order (QUIT), give the slot back, and take one anew for what is left to be
+ * sent. A connection that is still in the middle of something at the deadline is to be cut off:
+ * after the deadline the others take it that the slot is free, and the limit of the cluster is no
+ * longer kept. MTAs that bound the life of a connection to less than `drain` (30 seconds unless
+ * the configuration says otherwise) need not ask, but hand over sooner if they do.
+ *
+ * In excess are those slots of a counter that have been held the longest, over all processes of
+ * the host, and no more of them than necessary: workers need not talk to each other about it, and
+ * never end two connections where one will do. A slot that is in excess now may not be so a moment
+ * later, when another connection has ended, or when the share has grown.
+ *
+ * Four loads when no more is in use than this host's reserve, one look at the clock besides when
+ * there is; only while the counter has an excess, a walk over the slots of the host (about 0.1 ms
+ * for 50,000). Lock-free; no system call.
+ *
+ * @param deadline_ms  with SLOTSHARE_EXCESS: when it must have been given back at the latest, in
+ *                     milliseconds of CLOCK_BOOTTIME; UINT64_MAX: nobody waits for it (a single
+ *                     host whose limit was lowered). NULL: not wanted
+ * @return SLOTSHARE_OK: keep it; SLOTSHARE_EXCESS: give it back; SLOTSHARE_ESTALE: it was given
+ *         back already; SLOTSHARE_EINVAL, SLOTSHARE_EDAMAGED.
+ */
+SLOTSHARE_API int slotshare_excess(slotshare *handle, slotshare_slot slot, uint64_t *deadline_ms);
+
+/**
  * For a process that starts another one which has the connection open, too: a descriptor that
  * keeps this process alive in the eyes of others. As long as any process has it open, what this
  * one holds stays taken, even after its death; it can still be given back by this process only.
@@ -219,8 +249,9 @@ typedef struct slotshare_queue slotshare_queue;
 /** What became of a request. */
 struct slotshare_ready {
     void *cookie;        /**< as given to slotshare_queue_add() */
-    int result;          /**< SLOTSHARE_OK: slot is yours; SLOTSHARE_FULL: the time is over; or an
-                              error as of slotshare_acquire() */
+    int result;          /**< SLOTSHARE_OK: slot is yours; SLOTSHARE_FULL: the time is over;
+                              SLOTSHARE_EXCESS: of slotshare_queue_watch(); or an error as of
+                              slotshare_acquire() */
     slotshare_slot slot; /**< to be given back with slotshare_release() */
 };
 
@@ -250,8 +281,19 @@ SLOTSHARE_API int slotshare_queue_add(slotshare_queue *queue,
                                       int timeout_ms);
 
 /**
- * Withdraw the requests with this cookie; a slot that was taken for one of them and not fetched is
- * given back. @return how many were withdrawn.
+ * Tell me when this slot, which I hold, is in excess: slotshare_queue_next() gives it with
+ * SLOTSHARE_EXCESS, once, within about a tenth of a second. It stays held until it is given back;
+ * slotshare_excess() says until when that must be, and whether it is still so. A slot that is
+ * given back is forgotten here by itself.
+ *
+ * @param cookie  comes back with the result; any value
+ * @return SLOTSHARE_OK; SLOTSHARE_EINVAL, SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_queue_watch(slotshare_queue *queue, slotshare_slot slot, void *cookie);
+
+/**
+ * Withdraw the requests with this cookie, of both kinds; a slot that was taken for one of them and
+ * not fetched is given back. @return how many were withdrawn.
  */
 SLOTSHARE_API int slotshare_queue_cancel(slotshare_queue *queue, const void *cookie);
 

@@ -42,17 +42,20 @@ struct slotshare_counter_stat {
     char name[SLOTSHARE_COUNTER_MAX + 1];
     char source[256]; /**< file:line of its limit; empty: none */
     enum slotshare_scope scope;
-    int limit;          /**< of the cluster; SLOTSHARE_UNLIMITED: none */
-    int share;          /**< what this host may hold now */
-    int reserve;        /**< what it keeps when it is cut off */
-    int in_use;         /**< slots held on this host */
-    int peak;           /**< the most that were held at once on this host */
-    int waiting;        /**< owners that sleep in slotshare_acquire_wait() for it */
-    int cluster_in_use; /**< as last heard from all hosts */
-    int contended;      /**< nonzero: the coordinator moves its shares now */
-    uint64_t takes;     /**< slots taken; may miss a few when processes race */
-    uint64_t refusals;  /**< takes refused; may miss a few when processes race */
-    uint32_t index;     /**< its place in the table, as slot statistics name it */
+    int limit;              /**< of the cluster; SLOTSHARE_UNLIMITED: none */
+    int share;              /**< what this host may hold now */
+    int reserve;            /**< what it keeps when it is cut off */
+    int in_use;             /**< slots held on this host */
+    int peak;               /**< the most that were held at once on this host */
+    int waiting;            /**< owners that sleep in slotshare_acquire_wait() for it */
+    int cluster_in_use;     /**< as last heard from all hosts */
+    int contended;          /**< nonzero: the coordinator moves its shares now */
+    uint64_t takes;         /**< slots taken; may miss a few when processes race */
+    uint64_t refusals;      /**< takes refused; may miss a few when processes race */
+    uint32_t index;         /**< its place in the table, as slot statistics name it */
+    int excess;             /**< slots in use above the share: see slotshare_excess() */
+    int64_t excess_left_ms; /**< until the first of them must have been given back; negative: since
+                                 then; 0: none is in excess, or nobody waits for it */
 };
 
 /** One owner: a process, or one more thread of a process. */

@@ -77,6 +77,12 @@ class Worker:
     def give_back(self, keep=0):
         self.held = int(self.ask(f"give {keep}"))
 
+    def shed(self):
+        """Give back what is in excess. @return how many, and the milliseconds that were left."""
+        ended, left = (int(word) for word in self.ask("shed").split())
+        self.held -= ended
+        return ended, left
+
     def explain(self):
         return Explanation(self.ask("explain"))
 

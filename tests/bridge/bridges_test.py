@@ -196,6 +196,46 @@ class Bridges(unittest.TestCase):
             a.give_back()
             self.take_until(cluster, [b, c], LIMIT - 1)
 
+    def test_excess(self):
+        """Long connections hold all there is; another node wants a part: the workers are told
+        which of theirs must end, end them, and the part is handed over long before its time."""
+        with Cluster(session="6", drain="600") as cluster:
+            a, a2, b = cluster.worker(0), cluster.worker(0), cluster.worker(1)
+            cluster.wait_sessions([a, a2, b])
+            self.take_until(cluster, [a], 5)
+            self.take_until(cluster, [a2], LIMIT - 2 - 5)
+            self.assertEqual([w.shed() for w in (a, a2)], [(0, 0), (0, 0)])
+            shed = []
+            def moved():
+                b.take_all()
+                self.never_over(cluster)
+                for worker in (a, a2):
+                    ended, left = worker.shed()
+                    if ended:
+                        self.assertGreater(left, 0)
+                        self.assertLessEqual(left, 600 * 1000)
+                        shed.append((worker, ended))
+                    share = worker.explain().share
+                    # No more than had to: what is left is what this host may hold.
+                    self.assertGreaterEqual(a.held + a2.held, min(share, LIMIT - 2))
+                return b.held == LIMIT // 2 - 1
+            wait_for("half of it on the other node", moved)
+            # Who has held the longest gives back first.
+            self.assertIs(shed[0][0], a)
+
+    def test_excess_without_bridge(self):
+        """Cut off, a host has its reserve: the rest is in excess, as the segment itself tells."""
+        with Cluster(drain="600") as cluster:
+            a, b = cluster.worker(0), cluster.worker(1)
+            cluster.wait_sessions([a, b])
+            self.take_until(cluster, [a], LIMIT - 2)
+            a.node.kill()
+            wait_for("end of the session", lambda: not a.explain().session)
+            ended, left = a.shed()
+            self.assertEqual(ended, LIMIT - 3)
+            self.assertGreater(left, 0)
+            self.assertEqual(a.held, 1)
+
     def test_tls(self):
         with Cluster(scheme="tls+tcp") as cluster:
             workers = [cluster.worker(i) for i in range(3)]

@@ -3,11 +3,14 @@
  * one line:
  *     take N    take up to N more slots            -> how many are held then
  *     give N    give back until N are held         -> how many are held then
+ *     shed      give back what is in excess  -> how many that were, and how many milliseconds were
+ *               left for the first of them (0: none was)
  *     explain   -> limit share reserve in_use cluster_in_use session
  * Usage: holder DIRECTORY SEGMENT HOST
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <slotshare/slotshare.h>
 
@@ -48,6 +51,30 @@ static int give(struct holder *holder, long keep) {
     return 0;
 }
 
+/* The slots one after the other, as connections that come to the end of a transaction would. */
+static int shed(struct holder *holder) {
+    struct timespec now;
+    long ended = 0;
+    long long left = 0;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    for (long i = 0; i < holder->held; i++) {
+        uint64_t deadline = 0;
+        int result = slotshare_excess(holder->handle, holder->slot[i], &deadline);
+        if (result < 0)
+            return broken("excess", result);
+        if (result != SLOTSHARE_EXCESS)
+            continue;
+        if (ended++ == 0)
+            left = (long long)deadline - now.tv_sec * 1000LL - now.tv_nsec / 1000000;
+        result = slotshare_release(holder->handle, holder->slot[i]);
+        if (result != SLOTSHARE_OK)
+            return broken("give back", result);
+        holder->slot[i--] = holder->slot[--holder->held];
+    }
+    (void)printf("%ld %lld\n", ended, left);
+    return 0;
+}
+
 static int explain(struct holder *holder) {
     struct slotshare_explanation out;
     int result = slotshare_explain(holder->handle, &holder->connection, &out);
@@ -65,6 +92,8 @@ static int obey(struct holder *holder, const char *command) {
         return take(holder, number);
     case 'g':
         return give(holder, number);
+    case 's':
+        return shed(holder);
     case 'e':
         return explain(holder);
     default:

@@ -3,14 +3,13 @@
  * How to put slotshare under an SMTP client: one slot per socket. The slot is taken just before
  * the socket is opened and given back just after it is closed, in the two callbacks that libcurl
  * has for this. Everything follows from that: a connection that is reused for the next message
- * keeps its slot; one that libcurl finds dead and replaces gives its slot back and takes a new
- * one; a connect that fails gives it back; and a worker that is killed gives it back when the
- * kernel has closed its sockets.
+ * keeps its slot; one whose slot is in excess ends between two messages; one that libcurl finds
+ * dead and replaces gives its slot back and takes a new one; a connect that fails gives it back;
+ * and a worker that is killed gives it back when the kernel has closed its sockets.
  */
 #include "session.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +201,14 @@ enum session_result session_send(struct session *session, const char *id) {
     snprintf(session->error, sizeof session->error, "no slot: %s",
              slotshare_strerror(session->taken));
     return session->taken == SLOTSHARE_FULL ? SESSION_REFUSED : SESSION_BROKEN;
+}
+
+bool session_in_excess(const struct session *session) {
+    bool excess = false;
+    for (unsigned i = 0; i < session->open_count; i++)
+        excess = excess || slotshare_excess(session->options->segment, session->open[i].slot,
+                                            NULL) == SLOTSHARE_EXCESS;
+    return excess;
 }
 
 const char *session_error(const struct session *session) {

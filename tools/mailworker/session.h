@@ -6,6 +6,7 @@
  * slot, and the messages that go over it one after the other. This is the part that an MTA author
  * wants to read; session.c is short.
  */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <slotshare/slotshare.h>
@@ -52,6 +53,9 @@ void session_free(struct session *session);
 /** Deliver one message. @param id  unique; becomes its Message-ID and local part of its recipient
  */
 enum session_result session_send(struct session *session, const char *id);
+
+/** The connection is to end now that a message is delivered: other hosts wait for its slot. */
+bool session_in_excess(const struct session *session);
 
 /** Why the last message was not delivered. @return a string that lives as long as the session. */
 const char *session_error(const struct session *session);

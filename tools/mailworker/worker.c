@@ -124,6 +124,8 @@ static bool run_session(struct worker *worker, const struct destination *to, con
             break;
         }
         delivered(worker, to, id);
+        if (session_in_excess(session))
+            break; /* the next session takes a slot anew, when it is this host's turn */
         if (i == 0)
             end = worker_clock() + options->lifetime_ms;
     }
