@@ -138,7 +138,7 @@ static inline int take_once(slotshare *handle, struct thread *self, slotshare_co
     }
     out->record = slot;
     out->tag = taken.tag;
-    if (taken.lent || shared) {
+    if (UNLIKELY(taken.lent | shared)) {
         result = settle(handle, self, out, taken.lent, shared);
         self->stashed -= result == SLOTSHARE_OK;
         return result;
@@ -238,8 +238,8 @@ HOT int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
     if (UNLIKELY(!handle || !slot)) {
         return SLOTSHARE_EINVAL;
     }
-    struct thread *self = handle_mine(handle);
-    if (UNLIKELY(!self || self->stashed == 0 || !gate_open(handle, counter) ||
+    struct thread *self;
+    if (UNLIKELY(!handle_mine(handle, &self) || self->stashed == 0 || !gate_open(handle, counter) ||
                  wait_yields(&handle->segment.counters[counter.index]))) {
         return acquire_slowly(handle, counter, slot);
     }
@@ -299,11 +299,11 @@ HOT int slotshare_release(slotshare *handle, slotshare_slot slot) {
     if (UNLIKELY(!handle)) {
         return SLOTSHARE_EINVAL;
     }
-    struct thread *self = handle_mine(handle);
+    struct thread *self;
     /* What is HELD by this thread's own record was taken by this process: before a record changes
      * hands, all that was taken with it is given back. */
-    if (UNLIKELY(!self || self->stashed == STASH || slot_owner(slot.tag) != self->owner ||
-                 slot.record >= handle->segment.slot_count)) {
+    if (UNLIKELY(!handle_mine(handle, &self) || self->stashed == STASH ||
+                 (uint32_t)slot.tag != self->held || slot.record >= handle->segment.slot_count)) {
         return release_slowly(handle, slot);
     }
     struct counter *counter;

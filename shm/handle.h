@@ -21,6 +21,7 @@ struct thread {
     struct thread *next; /* all of the handle's; under its mutex */
     bool busy;           /* a thread uses it; under the mutex */
     uint32_t owner;      /* its record; 0: none yet */
+    uint32_t held;       /* the lower half of the word of a slot that is held with this record */
     uint32_t epoch;      /* of the handle, when owner was set */
     uint32_t stashed;    /* free slot records at hand */
     uint32_t stash[STASH];
@@ -60,22 +61,22 @@ void handle_detach(slotshare *handle);
 int handle_thread_slow(slotshare *handle, struct thread **out);
 
 /** The handle that a thread used last, and what it has there: one look instead of a call. Private
- * to the thread, and only ever believed for the very handle that it names. handle_mine(): NULL when
- * it is another one. */
+ * to the thread, and only ever believed for the very handle that it names. handle_mine(): is it
+ * this one? */
 struct thread_cache {
     uint64_t serial;
     struct thread *thread;
 };
 extern _Thread_local struct thread_cache handle_cache __attribute__((tls_model("initial-exec")));
 
-static inline struct thread *handle_mine(const slotshare *handle) {
+static inline bool handle_mine(const slotshare *handle, struct thread **out) {
+    *out = handle_cache.thread;
     /* In the child of a fork the cache is empty: handle_forget(). */
-    return handle_cache.serial == handle->serial ? handle_cache.thread : NULL;
+    return handle_cache.serial == handle->serial;
 }
 
 static inline int handle_thread(slotshare *handle, struct thread **out) {
-    *out = handle_mine(handle);
-    return *out ? SLOTSHARE_OK : handle_thread_slow(handle, out);
+    return handle_mine(handle, out) ? SLOTSHARE_OK : handle_thread_slow(handle, out);
 }
 
 /** Forget what belongs to the parent, after a fork, in the child. */

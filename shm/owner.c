@@ -189,6 +189,7 @@ static int bind_thread(slotshare *handle, struct thread **out) {
             return SLOTSHARE_ESYSTEM;
         }
         thread->busy = true;
+        thread->held = (uint32_t)slot_make(thread->owner, 0, SLOT_HELD);
         *out = thread;
     }
     return result;

@@ -231,8 +231,7 @@ int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, u
                     bool alone, struct counter **counter) {
     struct owner *self = &segment->owners[me];
     struct slot *record = &segment->slots[slot];
-    if (UNLIKELY(slot_state(tag) != SLOT_HELD ||
-                 atomic_load_explicit(&record->word, memory_order_acquire) != tag)) {
+    if (UNLIKELY(atomic_load_explicit(&record->word, memory_order_acquire) != tag)) {
         return SLOTSHARE_ESTALE;
     }
     uint32_t index = atomic_load_explicit(&record->counter, memory_order_relaxed);

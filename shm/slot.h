@@ -80,8 +80,8 @@ int slot_undo(const struct segment *segment, uint32_t me, uint32_t slot, uint64_
 int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag, bool alone,
               struct counter **counter);
 
-/** The same, without what is seldom needed. slot: in range. @return also SLOT_AGAIN: nothing has
- * changed, and slot_give() knows what to do. */
+/** The same, without what is seldom needed. slot: in range; tag: of a slot that is HELD. @return
+ * also SLOT_AGAIN: nothing has changed, and slot_give() knows what to do. */
 int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
                     bool alone, struct counter **counter);
 

@@ -138,10 +138,12 @@ extern const struct subject subject_threaded; /* segment, host; the process has 
 extern const struct subject subject_name;     /* segment, host */
 extern const struct subject subject_refusal;  /* segment, host: of limit 1 */
 extern const struct subject subject_bare;     /* shared */
+extern const struct subject subject_least;    /* shared; at most two processes */
 extern const struct subject subject_semaphore, subject_mutex, subject_sysv; /* shared */
 
 /** Make ready what their shared memory is for. @return NULL after bench_fail(). */
 void *shared_counter(struct bench *bench);
+void *shared_least(struct bench *bench);
 void *shared_semaphore(struct bench *bench);
 void *shared_mutex(struct bench *bench);
 /** The semaphore set is removed by sysv_remove(). */

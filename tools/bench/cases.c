@@ -41,28 +41,33 @@ static int compare(struct bench *bench, struct report *report, struct result *re
 
 int case_pairs(struct bench *bench, struct report *report, const struct bench_case *self) {
     void *bare = shared_counter(bench);
+    void *least = shared_least(bench);
     void *semaphore = shared_semaphore(bench);
     void *mutex = shared_mutex(bench);
     void *sysv = shared_sysv(bench);
-    int result = bare && semaphore && mutex && sysv ? ready_host(bench) : -1;
+    int result = bare && least && semaphore && mutex && sysv ? ready_host(bench) : -1;
     const struct subject slot = slot_subject(&subject_handle, host_segment, "free.example");
+    const struct subject least_itself = shared_subject(&subject_least, least);
     const struct subject threaded = slot_subject(&subject_threaded, host_segment, "free.example");
     const struct {
-        const char *name;
+        const char *name, *what;
         const struct subject *subject;
         const struct subject *peer;
         void *shared;
         double wanted;
-    } row[] = {{"handle", &slot, &subject_bare, bare, 2.0},
-               {"handle-threaded", &threaded, &subject_bare, bare, 0},
-               {"handle-semaphore", &slot, &subject_semaphore, semaphore, 0},
-               {"handle-mutex", &slot, &subject_mutex, mutex, 0},
-               {"handle-sysv", &slot, &subject_sysv, sysv, 0}};
+    } row[] = {{"handle", self->what, &slot, &subject_bare, bare, 2.0},
+               {"handle-threaded", "the same in a process with two threads", &threaded,
+                &subject_bare, bare, 0},
+               {"handle-least", self->what, &slot, &subject_least, least, 0},
+               {"least", "the words of exact recovery and the clock, nothing else", &least_itself,
+                &subject_bare, bare, 0},
+               {"handle-semaphore", self->what, &slot, &subject_semaphore, semaphore, 0},
+               {"handle-mutex", self->what, &slot, &subject_mutex, mutex, 0},
+               {"handle-sysv", self->what, &slot, &subject_sysv, sysv, 0}};
     for (size_t i = 0; result == 0 && i < sizeof row / sizeof row[0]; i++) {
         struct subject peer = shared_subject(row[i].peer, row[i].shared);
         struct result line = {.name = row[i].name,
-                              .what =
-                                  i == 1 ? "the same in a process with two threads" : self->what,
+                              .what = row[i].what,
                               .processes = 1,
                               .wanted_ratio = row[i].wanted};
         result = compare(bench, report, &line, row[i].subject, &peer);
@@ -84,10 +89,11 @@ int case_cluster(struct bench *bench, struct report *report, const struct bench_
 
 int case_contended(struct bench *bench, struct report *report, const struct bench_case *self) {
     void *bare = shared_counter(bench);
+    void *least = shared_least(bench);
     void *semaphore = shared_semaphore(bench);
     void *mutex = shared_mutex(bench);
     void *sysv = shared_sysv(bench);
-    int result = bare && semaphore && mutex && sysv ? ready_host(bench) : -1;
+    int result = bare && least && semaphore && mutex && sysv ? ready_host(bench) : -1;
     const struct subject slot = slot_subject(&subject_handle, host_segment, "free.example");
     const struct {
         const char *name;
@@ -95,6 +101,7 @@ int case_contended(struct bench *bench, struct report *report, const struct benc
         void *shared;
         double wanted;
     } row[] = {{"contended", &subject_semaphore, semaphore, 1.5},
+               {"contended-least", &subject_least, least, 0},
                {"contended-bare", &subject_bare, bare, 0},
                {"contended-mutex", &subject_mutex, mutex, 0},
                {"contended-sysv", &subject_sysv, sysv, 0}};

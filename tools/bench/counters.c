@@ -168,6 +168,20 @@ static int run_bare(void *arg, uint32_t times) {
     return 0;
 }
 
+/* Each address depends on what was read before: nothing overlaps. */
+static int run_chained(void *arg, uint32_t times) {
+    struct bare *state = arg;
+    uint64_t zero = 0;
+    for (uint32_t i = 0; i < times; i++) {
+        state->at = state->at + 1 < state->count ? state->at + 1 : 0;
+        size_t place = (size_t)state->order[state->at] * STRIDE + zero;
+        _Atomic uint64_t *counter = (_Atomic uint64_t *)(void *)(state->memory + place);
+        atomic_fetch_add_explicit(counter, 1, memory_order_acq_rel);
+        zero = atomic_fetch_sub_explicit(counter, 1, memory_order_acq_rel) - 1;
+    }
+    return zero == 0 ? 0 : SLOTSHARE_EDAMAGED;
+}
+
 static void stop_bare(void *arg) {
     struct bare *state = arg;
     free(state->order);
@@ -204,13 +218,17 @@ int case_counters(struct bench *bench, struct report *report, const struct bench
     const struct subject named = {.start = start, .run = run_name, .stop = stop, .batch = 500};
     const struct subject bare = {
         .start = start_bare, .run = run_bare, .stop = stop_bare, .batch = 1000};
+    const struct subject chained = {
+        .start = start_bare, .run = run_chained, .stop = stop_bare, .batch = 1000};
     const struct {
         const char *name, *what;
         const struct subject *subject;
         double wanted;
-    } row[] = {{"counters-handle", self->what, &slot, 2.0},
-               {"counters-name", "by name, at random", &named, 2.0},
-               {"counters-bare", "fetch_add and fetch_sub, at random, 192 bytes apart", &bare, 0}};
+    } row[] = {
+        {"counters-handle", self->what, &slot, 2.0},
+        {"counters-name", "by name, at random", &named, 2.0},
+        {"counters-bare", "fetch_add and fetch_sub, at random, 192 bytes apart", &bare, 0},
+        {"counters-chained", "the same, each address known only after the last", &chained, 0}};
     void *memory = shared_memory(bench, (size_t)bench->counters * STRIDE);
     uint32_t spare = bench->counters + bench->counters / 7; /* no retiring: all are to stay */
     int result = memory && segment_host(bench, few_segment, 2 * FEW, limits) == 0
