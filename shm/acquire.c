@@ -66,19 +66,24 @@ void take_count(slotshare *handle, struct thread *self) {
     }
 }
 
-COLD static void tell_bridge(const struct segment *segment, uint32_t index) {
+COLD static int tell_bridge(const struct segment *segment, uint32_t index) {
     counter_want(segment, index);
     if (atomic_load_explicit(&segment->header->doorbell, memory_order_relaxed) == 0) {
         doorbell_ring(segment->header);
     }
+    return SLOTSHARE_FULL;
+}
+
+static inline int refuse(slotshare *handle, uint32_t index) {
+    struct header *header = handle->segment.header;
+    count_one(&handle->segment.counters[index].refusals);
+    return atomic_load_explicit(&header->clustered, memory_order_relaxed)
+               ? tell_bridge(&handle->segment, index)
+               : SLOTSHARE_FULL;
 }
 
 void take_refused(slotshare *handle, uint32_t index) {
-    struct header *header = handle->segment.header;
-    count_one(&handle->segment.counters[index].refusals);
-    if (atomic_load_explicit(&header->clustered, memory_order_relaxed)) {
-        tell_bridge(&handle->segment, index);
-    }
+    (void)refuse(handle, index);
 }
 
 /* Is anybody's dead slot in the way? At most every REAP_EVERY_MS, over all processes. Whoever was
@@ -98,8 +103,8 @@ static bool healed(slotshare *handle, struct thread *self) {
     return (now - last >= REAP_EVERY_MS) && handle_reap(handle, REAP_EVERY_MS) > 0;
 }
 
-/* What is left to do after slot_try() has succeeded, in a cluster or where others take from the
- * same counter. @return SLOTSHARE_OK; as slot_undo() when the session is over. */
+/* The end of a take that the reserve does not cover, or from a counter that others use.
+ * @return SLOTSHARE_OK; as slot_undo() when the session is over. */
 __attribute__((noinline)) static int settle(slotshare *handle, struct thread *self,
                                             const slotshare_slot *slot, bool lent, bool shared) {
     struct slot *record = &handle->segment.slots[slot->record];
@@ -107,41 +112,43 @@ __attribute__((noinline)) static int settle(slotshare *handle, struct thread *se
     if (lent && UNLIKELY(!session_valid(handle, self, tick))) {
         return slot_undo(&handle->segment, self->owner, (uint32_t)slot->record, slot->tag);
     }
+    self->stashed--;
     atomic_store_explicit(&record->since, tick, memory_order_relaxed);
-    uint32_t index = atomic_load_explicit(&record->counter, memory_order_relaxed);
     if (shared) {
-        count_later(handle, self, index, tick);
+        count_later(handle, self, atomic_load_explicit(&record->counter, memory_order_relaxed),
+                    tick);
     }
     return SLOTSHARE_OK;
 }
 
-/* One try. The slot record is the one on top of the stash. @return as slot_try(). */
+/* One try, for the slot record on top of the stash. plain and @return: as slot_try(). */
 static inline int take_once(slotshare *handle, struct thread *self, slotshare_counter counter,
-                            bool quick, slotshare_slot *out) {
+                            bool plain, slotshare_slot *out) {
     const struct segment *segment = &handle->segment;
     struct counter *entry = &segment->counters[counter.index];
     uint32_t slot = self->stash[self->stashed - 1];
     struct taken taken;
     /* before the take: after it, the line may be another processor's */
-    uint32_t peak = atomic_load_explicit(&entry->peak, memory_order_relaxed);
+    uint32_t peak = plain ? 0 : atomic_load_explicit(&entry->peak, memory_order_relaxed);
     int result = slot_try(segment, self->owner, counter.index, counter.generation, slot,
-                          self->known, quick, &taken);
+                          self->known, plain, &taken);
     if (UNLIKELY(result != SLOTSHARE_OK)) {
         return result;
     }
-    bool shared = word_owner(taken.before) != self->owner;
+    bool shared = !plain && word_owner(taken.before) != self->owner;
+    if (plain) {
+        peak = atomic_load_explicit(&entry->peak, memory_order_relaxed);
+    }
     if (UNLIKELY(word_count(taken.before) >= peak)) {
         atomic_store_explicit(&entry->peak, word_count(taken.before) + 1, memory_order_relaxed);
     }
-    if (LIKELY(!shared)) {
+    if (!shared) {
         count_one(&entry->takes);
     }
     out->record = slot;
     out->tag = taken.tag;
-    if (UNLIKELY(taken.lent | shared)) {
-        result = settle(handle, self, out, taken.lent, shared);
-        self->stashed -= result == SLOTSHARE_OK;
-        return result;
+    if (UNLIKELY(taken.lent || shared)) {
+        return settle(handle, self, out, taken.lent, shared);
     }
     self->stashed--;
     atomic_store_explicit(&segment->slots[slot].since, clock_tick(), memory_order_relaxed);
@@ -232,7 +239,22 @@ COLD static int acquire_slowly(slotshare *handle, slotshare_counter counter, slo
     return result;
 }
 
-/* What take_try() does when nothing is in the way; and if anything is, it has changed nothing. */
+/* Others use the counter. */
+__attribute__((noinline)) HOT static int
+acquire_shared(slotshare *handle, slotshare_counter counter, slotshare_slot *slot) {
+    struct thread *self = handle_cache.thread;
+    int result = take_at(handle, self, counter, slot);
+    if (result == SLOTSHARE_OK) {
+        return result;
+    }
+    if (result == SLOTSHARE_FULL && self->unlooked > 0) {
+        self->unlooked--; /* healed() looks at the clock another time */
+        return refuse(handle, counter.index);
+    }
+    return acquire_slowly(handle, counter, slot);
+}
+
+/* What take_try() does when nothing is in the way, and it has changed nothing if anything is. */
 HOT int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
                                   slotshare_slot *slot) {
     if (UNLIKELY(!handle || !slot)) {
@@ -247,12 +269,11 @@ HOT int slotshare_counter_acquire(slotshare *handle, slotshare_counter counter,
     if (LIKELY(result == SLOTSHARE_OK)) {
         return result;
     }
-    if (LIKELY(result == SLOTSHARE_FULL && self->unlooked > 0)) {
-        self->unlooked--; /* healed() looks at the clock another time */
-        take_refused(handle, counter.index);
-        return result;
+    if (result == SLOTSHARE_FULL && self->unlooked > 0) {
+        self->unlooked--;
+        return refuse(handle, counter.index);
     }
-    return acquire_slowly(handle, counter, slot);
+    return acquire_shared(handle, counter, slot);
 }
 
 /* Only slot records of this very process: a copied handle of another one's would miscount. */
@@ -307,7 +328,7 @@ HOT int slotshare_release(slotshare *handle, slotshare_slot slot) {
         return release_slowly(handle, slot);
     }
     struct counter *counter;
-    int result = slot_give_quick(&handle->segment, self->owner, (uint32_t)slot.record, slot.tag,
+    int result = slot_give_plain(&handle->segment, self->owner, (uint32_t)slot.record, slot.tag,
                                  only_thread(), &counter);
     if (LIKELY(result == SLOTSHARE_OK)) {
         self->stash[self->stashed++] = (uint32_t)slot.record;

@@ -102,7 +102,7 @@ static int refused(uint64_t word) {
 }
 
 int slot_try(const struct segment *segment, uint32_t me, uint32_t index, uint32_t generation,
-             uint32_t slot, uint64_t known, bool quick, struct taken *out) {
+             uint32_t slot, uint64_t known, bool plain, struct taken *out) {
     struct counter *counter = &segment->counters[index];
     struct owner *self = &segment->owners[me];
     struct slot *record = &segment->slots[slot];
@@ -124,10 +124,11 @@ int slot_try(const struct segment *segment, uint32_t me, uint32_t index, uint32_
          atomic_load_explicit(&segment->header->session_end, memory_order_acquire) <= known)) {
         return refused(word);
     }
-    if (UNLIKELY(!keep_proof(self, me, word, index))) {
-        if (!quick) {
-            change_proof(segment, self, word, index);
-        }
+    if (plain && word_owner(word) != me) {
+        return SLOT_AGAIN;
+    }
+    if (!plain && UNLIKELY(!keep_proof(self, me, word, index))) {
+        change_proof(segment, self, word, index);
         return SLOT_AGAIN;
     }
     atomic_store_explicit(&record->counter, index, memory_order_relaxed);
@@ -227,7 +228,7 @@ int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_
     return finish_give(segment, me, seq, record, counter);
 }
 
-int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
+int slot_give_plain(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
                     bool alone, struct counter **counter) {
     struct owner *self = &segment->owners[me];
     struct slot *record = &segment->slots[slot];
@@ -240,7 +241,7 @@ int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, u
     }
     *counter = &segment->counters[index];
     uint64_t word = atomic_load_explicit(&(*counter)->word, memory_order_acquire);
-    if (UNLIKELY(word_count(word) - 1 >= COUNT_MAX || !keep_proof(self, me, word, index))) {
+    if (word_count(word) - 1 >= COUNT_MAX || word_owner(word) != me) {
         return SLOT_AGAIN;
     }
     uint32_t seq = announce_start(self, slot, ANNOUNCE_GIVE);

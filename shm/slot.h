@@ -59,12 +59,12 @@ enum { SLOT_AGAIN = 2 };
  * @param index       of the counter, in range
  * @param generation  of the counter, from when its name was compared
  * @param known       a CLOCK_BOOTTIME in ms that is over
- * @param quick       leave to a slower try what is seldom needed
+ * @param plain       only if the last change of the counter was the caller's; else SLOT_AGAIN
  * @return SLOTSHARE_OK: *out is filled; SLOTSHARE_FULL; SLOTSHARE_ESTALE: the counter was retired;
  *         SLOT_AGAIN.
  */
 int slot_try(const struct segment *segment, uint32_t me, uint32_t index, uint32_t generation,
-             uint32_t slot, uint64_t known, bool quick, struct taken *out);
+             uint32_t slot, uint64_t known, bool plain, struct taken *out);
 
 /** Give back what slot_try() has just taken. @return SLOTSHARE_FULL, or SLOTSHARE_EDAMAGED. */
 int slot_undo(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag);
@@ -80,9 +80,14 @@ int slot_undo(const struct segment *segment, uint32_t me, uint32_t slot, uint64_
 int slot_give(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag, bool alone,
               struct counter **counter);
 
-/** The same, without what is seldom needed. slot: in range; tag: of a slot that is HELD. @return
- * also SLOT_AGAIN: nothing has changed, and slot_give() knows what to do. */
-int slot_give_quick(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
+/**
+ * The same, but only if the last change of the counter was the caller's.
+ *
+ * @param slot  in range
+ * @param tag   of a slot that is HELD
+ * @return also SLOT_AGAIN: nothing has changed, call slot_give().
+ */
+int slot_give_plain(const struct segment *segment, uint32_t me, uint32_t slot, uint64_t tag,
                     bool alone, struct counter **counter);
 
 /** Replace the tag of a counter, leaving its count: what was decided on an older word fails now.
