@@ -38,6 +38,31 @@ static void limit_is_kept_exactly(void **state) {
     slotshare_close(handle);
 }
 
+/* Takes from a counter that others use are counted some time later, but all of them. */
+static void takes_of_many_are_all_counted(void **state) {
+    enum { ROUNDS = 100, USERS = 3 };
+    slotshare *user[USERS]; /* each is an owner of its own */
+    const struct slotshare_connection two = to_host("two");
+    for (int i = 0; i < USERS; i++) {
+        user[i] = place_open(*state);
+    }
+    for (int round = 0; round < ROUNDS * USERS; round++) {
+        slotshare_slot slot;
+        slotshare *handle = user[round % USERS];
+        assert_int_equal(slotshare_acquire(handle, &two, &slot), SLOTSHARE_OK);
+        assert_int_equal(slotshare_release(handle, slot), SLOTSHARE_OK);
+    }
+    for (int i = 0; i < USERS; i++) {
+        slotshare_close(user[i]);
+    }
+    slotshare *handle = place_open(*state);
+    const struct slotshare_counter_stat stat = stat_of(handle, "host:two");
+    assert_int_equal(stat.takes, ROUNDS * USERS);
+    assert_int_equal(stat.in_use, 0);
+    assert_int_equal(stat.peak, 1);
+    slotshare_close(handle);
+}
+
 static void closed_and_unlimited(void **state) {
     slotshare *handle = place_open(*state);
     const struct slotshare_connection closed = to_host("closed");
@@ -307,6 +332,7 @@ static void slot_records_of_the_dead_are_found(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(limit_is_kept_exactly, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(takes_of_many_are_all_counted, setup, place_teardown),
         cmocka_unit_test_setup_teardown(closed_and_unlimited, setup, place_teardown),
         cmocka_unit_test_setup_teardown(one_counter_for_a_host_over_bindings, setup,
                                         place_teardown),
