@@ -243,6 +243,33 @@ static void a_refused_take_rings_and_is_wanted_once(void **state) {
     control_close(control);
 }
 
+/* Somebody on another node may wait for each slot above the share. */
+static void what_is_given_back_above_the_share_rings(void **state) {
+    struct place *place = *state;
+    struct control *control = bridge_open(place);
+    slotshare *handle = worker(place);
+    slotshare_slot slot[64];
+    const uint32_t index = edge_of(control);
+    struct control_counter seen = {0};
+    session_until(control, control_now() + 600000);
+    assert_int_equal(control_share_set(control, index, 4, 1), 0);
+    assert_int_equal(take_all(handle, slot), 4);
+    control_each_wanted(control, note_wanted, &seen); /* of the take that was refused */
+    (void)control_doorbell_wait(control, 0);
+    assert_int_equal(control_share_set(control, index, 2, 2), 4);
+    for (int32_t left = 3; left >= 2; left--) {
+        assert_int_equal(slotshare_release(handle, slot[left]), SLOTSHARE_OK);
+        assert_true(control_doorbell_wait(control, 0));
+        control_each_wanted(control, note_wanted, &seen);
+        assert_int_equal(seen.in_use, left);
+    }
+    /* Within the share it is nobody else's business. */
+    assert_int_equal(slotshare_release(handle, slot[1]), SLOTSHARE_OK);
+    assert_false(control_doorbell_wait(control, 0));
+    slotshare_close(handle);
+    control_close(control);
+}
+
 static int count_visit(const struct control_counter *counter, void *arg) {
     (void)counter;
     ++*(int *)arg;
@@ -284,6 +311,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(shares_go_up_and_down, setup, place_teardown),
         cmocka_unit_test_setup_teardown(waiters_are_woken_by_the_bridge, setup, place_teardown),
         cmocka_unit_test_setup_teardown(a_refused_take_rings_and_is_wanted_once, setup,
+                                        place_teardown),
+        cmocka_unit_test_setup_teardown(what_is_given_back_above_the_share_rings, setup,
                                         place_teardown),
         cmocka_unit_test_setup_teardown(walks, setup, place_teardown),
     };
