@@ -52,11 +52,46 @@ static bool committed_everywhere(const struct sim *sim) {
     return true;
 }
 
+static bool lives(const struct sim *sim, uint64_t hash) {
+    for (int i = 0; i < sim->top; i++) {
+        if (sim->node[i].host && sim->node[i].hash == hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing is promised when half of the members are gone for good. */
+static bool majority_lives(const struct sim *sim) {
+    const struct core_membership *membership = &sim->config[sim->committed].membership;
+    uint32_t alive = 0;
+
+    for (uint32_t i = 0; i < membership->members; i++) {
+        alive += lives(sim, membership->member[i].hash);
+    }
+    return alive * 2 > membership->members;
+}
+
+/* What must be used: the limit, less the reserves of those that are gone for good. */
+static int32_t within_reach(const struct sim *sim, int key) {
+    const struct sim_config *config = &sim->config[sim->committed];
+    int32_t left = config->limit[key];
+
+    for (uint32_t i = 0; i < config->deal.count; i++) {
+        uint64_t hash = config->deal.hash[i];
+        left -= lives(sim, hash) ? 0 : deal_reserve(&config->deal, hash, config->limit[key]);
+    }
+    return left;
+}
+
 /* All have sessions, and since the peaks were last reset every limit was used to the full. */
 static bool full(struct sim *sim) {
     const struct sim_config *config = &sim->config[sim->committed];
 
     sim->stuck[0] = '\0';
+    if (!majority_lives(sim)) {
+        return true;
+    }
     if (sim->committed != sim->configs - 1) {
         snprintf(sim->stuck, sizeof sim->stuck, "the last configuration was never committed");
         return false;
@@ -69,7 +104,7 @@ static bool full(struct sim *sim) {
         }
     }
     for (int key = 0; key < sim->keys; key++) {
-        if (sim->peak[key] < config->limit[key]) {
+        if (sim->peak[key] < within_reach(sim, key)) {
             snprintf(sim->stuck, sizeof sim->stuck, "counter %d: %lld of %d used, all hungry", key,
                      (long long)sim->peak[key], config->limit[key]);
         }
