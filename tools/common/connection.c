@@ -8,7 +8,6 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,21 +23,61 @@ static bool read_end(const char *address, unsigned port, int *family, struct in6
     return port > 0 && port <= 65535 && inet_pton(*family, address, out) == 1;
 }
 
+/* The next word of *text, cut when it is too long to be an address. @return false: no more. */
+static bool next_word(const char **text, char word[CONNECTION_ADDRESS]) {
+    *text += strspn(*text, " ");
+    size_t length = strcspn(*text, " ");
+    size_t kept = length < CONNECTION_ADDRESS ? length : CONNECTION_ADDRESS - 1;
+
+    memcpy(word, *text, kept);
+    word[kept] = '\0';
+    *text += length;
+    return length > 0;
+}
+
+static bool read_port(const char *word, unsigned *port) {
+    char *end = NULL;
+    unsigned long value = strtoul(word, &end, 10);
+    bool good = word[0] >= '0' && word[0] <= '9' && *end == '\0' && value <= UINT16_MAX;
+    *port = good ? (unsigned)value : 0;
+    return good;
+}
+
+bool connection_remote(const char *text, char address[CONNECTION_ADDRESS], unsigned *port) {
+    char word[CONNECTION_ADDRESS];
+    char before[CONNECTION_ADDRESS] = "";
+    bool found = false;
+
+    address[0] = '\0';
+    *port = 0;
+    while (next_word(&text, word)) {
+        unsigned number = 0;
+        if (before[0] && read_port(word, &number)) {
+            memcpy(address, before, sizeof before);
+            *port = number;
+            found = true;
+        }
+        memcpy(before, word, sizeof before);
+    }
+    return found;
+}
+
 bool connection_read(struct connection_ends *out, const char *text) {
-    char local[INET6_ADDRSTRLEN];
-    char remote[INET6_ADDRSTRLEN];
+    char word[4][CONNECTION_ADDRESS];
     unsigned local_port = 0;
     unsigned remote_port = 0;
     int family = 0;
-    int end = 0;
 
     memset(out, 0, sizeof *out);
-    if (sscanf(text, "%45s %5u %45s %5u %n", local, &local_port, remote, &remote_port, &end) != 4 ||
-        text[end] != '\0') {
-        return false;
+    for (int i = 0; i < 4; i++) {
+        if (!next_word(&text, word[i])) {
+            return false;
+        }
     }
-    return read_end(local, local_port, &out->family, &out->local, &out->local_port) &&
-           read_end(remote, remote_port, &family, &out->remote, &out->remote_port) &&
+    return text[strspn(text, " ")] == '\0' && read_port(word[1], &local_port) &&
+           read_port(word[3], &remote_port) &&
+           read_end(word[0], local_port, &out->family, &out->local, &out->local_port) &&
+           read_end(word[2], remote_port, &family, &out->remote, &out->remote_port) &&
            family == out->family;
 }
 
@@ -73,7 +112,7 @@ static bool is_open(const struct inet_diag_msg *found, const struct connection_e
 }
 
 static enum connection_state hear(int netlink, const struct connection_ends *ends) {
-    _Alignas(struct nlmsghdr) char reply[REPLY_BYTES];
+    _Alignas(struct nlmsghdr) char reply[REPLY_BYTES] = {0};
     ssize_t length = 0;
 
     do {
@@ -118,7 +157,7 @@ static bool leads_to(int fd, const struct connection_ends *ends) {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } peer;
+    } peer = {0};
     socklen_t size = sizeof peer;
 
     if (getpeername(fd, &peer.any, &size) != 0 || peer.any.sa_family != ends->family) {

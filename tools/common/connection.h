@@ -22,6 +22,15 @@ struct connection_ends {
  */
 bool connection_read(struct connection_ends *out, const char *text);
 
+/** Room for an address as text. */
+enum { CONNECTION_ADDRESS = INET6_ADDRSTRLEN };
+
+/**
+ * The last address of such a text and the port after it, whatever stands before.
+ * @return false: there is none; then address is empty and port 0.
+ */
+bool connection_remote(const char *text, char address[CONNECTION_ADDRESS], unsigned *port);
+
 /** What connection_state() found. */
 enum connection_state {
     CONNECTION_GONE,   /**< no process has it open: unknown to the kernel, or it winds it up */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/connection.h"
 #include "exim.h"
 
 enum { EXIM_OK = 0 };
@@ -78,34 +79,18 @@ int slotshare_hold(unsigned char **yield, int argc, unsigned char *argv[]) {
     return answer(yield, hold ? "*" : "");
 }
 
-/* "LOCAL PORT REMOTE PORT", the last two: before there is a connection Exim knows no local end, and
- * has an empty text and a number in its place. */
-static void remote_end(const char *ends, char address[ADDRESS_BYTES], unsigned *port) {
-    char word[2][ADDRESS_BYTES] = {"", ""};
-    int length = 0;
-
-    for (; sscanf(ends, "%63s%n", word[0], &length) == 1; ends += length) {
-        unsigned number = 0;
-        int end = 0;
-        if (sscanf(word[0], "%5u%n", &number, &end) == 1 && word[0][end] == '\0') {
-            memcpy(address, word[1], ADDRESS_BYTES);
-            *port = number;
-        }
-        memcpy(word[1], word[0], ADDRESS_BYTES);
-    }
-}
-
 static int connecting(unsigned char **yield, int argc, unsigned char *argv[]) {
     struct settings settings;
     const char *host = argument(argc, argv, 3);
     struct slotshare_connection connection = {.binding = or_null(argument(argc, argv, 1)),
                                               .domain = or_null(argument(argc, argv, 2)),
                                               .host = or_null(host)};
-    char address[ADDRESS_BYTES] = "";
+    char address[CONNECTION_ADDRESS];
     unsigned port = 0;
 
     settings_read(&settings, argument(argc, argv, 5));
-    remote_end(argument(argc, argv, 4), address, &port);
+    /* Before there is a connection Exim knows no local end; it has a number in its place. */
+    (void)connection_remote(argument(argc, argv, 4), address, &port);
     if (!refuse(&settings, slot_take(&settings, &connection, address, port))) {
         return answer(yield, "");
     }
@@ -150,7 +135,7 @@ int slotshare_refused(unsigned char **yield, int argc, unsigned char *argv[]) {
     (void)argc;
     (void)argv;
     if (yield) {
-        *yield = (unsigned char *)(uintptr_t)refused_pattern();
+        *yield = (unsigned char *)refused_pattern();
     }
     return EXIM_OK;
 }

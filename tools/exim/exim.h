@@ -10,12 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-    HOST_BYTES = SLOTSHARE_DOMAIN_MAX + 1,
-    TEXT_BYTES = 512,
-    ADDRESS_BYTES = 64,
-    WAIT_MAX_S = 600
-};
+enum { HOST_BYTES = SLOTSHARE_DOMAIN_MAX + 1, TEXT_BYTES = 512, WAIT_MAX_S = 600 };
 
 /** The words of the last argument, "NAME=VALUE NAME=VALUE ...". */
 struct settings {
@@ -71,7 +66,8 @@ void refused_add(const char *host);
 /** Was a slot for this host refused, in this process, its parent, or another child of it? */
 bool refused_has(const char *host);
 
-/** A regular expression of all of them, as retry rules see hosts: "*@host". */
-const char *refused_pattern(void);
+/** A regular expression of all of them, as retry rules see hosts: "*@host". Valid until the
+ * next call. */
+char *refused_pattern(void);
 
 #endif

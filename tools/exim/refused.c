@@ -75,10 +75,11 @@ void refused_add(const char *host) {
     atomic_store_explicit(&page->row[i].ready, 1, memory_order_release);
 }
 
-const char *refused_pattern(void) {
+char *refused_pattern(void) {
     static char text[REFUSED_MAX * (2 * HOST_BYTES + 1) + 32];
     static const char end[] =
-        ")(?![^/])"; /* Exim adds "/" and the interface, if one is configured */
+        ")(?![^/])";                    /* Exim adds "/" and the interface, if one is configured */
+    static const char none[] = "^(?!)"; /* matches nothing */
     size_t length = 0;
     const char *between = "^\\*@(?:";
 
@@ -98,7 +99,8 @@ const char *refused_pattern(void) {
         between = "|";
     }
     if (length == 0) {
-        return "^(?!)"; /* matches nothing */
+        memcpy(text, none, sizeof none);
+        return text;
     }
     memcpy(text + length, end, sizeof end);
     return text;

@@ -58,7 +58,9 @@ static void trouble(const struct settings *settings, const char *what) {
                    settings->hold ? "is held back (missing=hold)"
                                   : "is delivered without limits (missing=deliver)");
     for (char *at = line; *at; at++) {
-        *at = *at == '\n' ? ' ' : *at;
+        if (*at == '\n') {
+            *at = ' ';
+        }
     }
     say_once(settings, line);
 }

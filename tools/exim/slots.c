@@ -27,7 +27,7 @@ struct held {
     bool used;
     bool passed; /* to another process: the slot comes back when that has ended */
     unsigned port;
-    char address[ADDRESS_BYTES];
+    char address[CONNECTION_ADDRESS];
     slotshare_slot slot;
 };
 
@@ -206,12 +206,11 @@ static bool leads_to(const struct held *held, const char *address, unsigned port
 
 void slot_closed(const char *ends) {
     struct connection_ends connection;
-    char address[ADDRESS_BYTES] = "";
+    char address[CONNECTION_ADDRESS];
     unsigned port = 0;
 
     know_myself();
-    bool known =
-        connection_read(&connection, ends) && sscanf(ends, "%*s %*u %63s %u", address, &port) == 2;
+    bool known = connection_read(&connection, ends) && connection_remote(ends, address, &port);
     for (int i = 0; i < HELD_MAX; i++) {
         struct held *held = &self.held[i];
         if (!leads_to(held, known ? address : NULL, port) || held->passed) {

@@ -60,7 +60,9 @@ static bool read_word(struct request *request, char *word) {
         request->message = value;
     } else if (strcmp(word, "ends") == 0) {
         for (char *at = value; *at; at++) {
-            *at = *at == ',' ? ' ' : *at;
+            if (*at == ',') {
+                *at = ' ';
+            }
         }
         request->ends = value;
     } else if (strcmp(word, "until") == 0 &&
@@ -136,7 +138,7 @@ static void look(struct service *service, struct client *client, struct request 
 static void refuse(struct service *service, struct client *client) {
     if (client->message[0]) {
         struct refusal *refusal = &service->refused[service->refused_next++ % REFUSED_MAX];
-        refusal->until = service_clock() + REFUSED_S * 1000;
+        refusal->until = service_clock() + REFUSED_S * INT64_C(1000);
         memcpy(refusal->host, client->host, sizeof refusal->host);
         memcpy(refusal->message, client->message, sizeof refusal->message);
     }
