@@ -150,8 +150,11 @@ enum core_config_result core_config_check(const struct core *core,
     if (core->committed.epoch != 0 && core->committed.digest == config->digest) {
         return core->pending.members == 0 ? CORE_CONFIG_SAME : CORE_CONFIG_WITHDRAWN;
     }
-    return count_both(&core->committed, config) <= CORE_MEMBERS_MAX ? CORE_CONFIG_PROPOSED
-                                                                    : CORE_CONFIG_BAD;
+    uint32_t both = count_both(&core->committed, config);
+    /* With no old member in their file new nodes would not hear that there is something to join,
+     * and found a cluster of their own. */
+    bool apart = core->committed.epoch != 0 && both == core->committed.members + config->members;
+    return both <= CORE_MEMBERS_MAX && !apart ? CORE_CONFIG_PROPOSED : CORE_CONFIG_BAD;
 }
 
 /* Caps go down, and what was read last may be less than what is in use by now: until it is read

@@ -230,7 +230,7 @@ static bool ready(const struct core *core, const struct peer *peer) {
 static bool may_commit(const struct core *core) {
     bool promised = core->promised || MUTANT(core, MUTANT_READY_UNPROMISED);
     if (core->pending.members == 0 || !promised || core->minority || core->promising ||
-        (core->lease_epoch != core->pending.epoch && !MUTANT(core, MUTANT_OLD_MAJORITY))) {
+        core->lease_epoch != core->pending.epoch) {
         return false;
     }
     for (int i = 0; i < core->peers; i++) {

@@ -332,7 +332,8 @@ enum core_config_result {
     CORE_CONFIG_WITHDRAWN, /**< it is the committed one: nothing is pending any more */
     CORE_CONFIG_SAME,      /**< it is what is pending already; or nothing is, and it is committed */
     CORE_CONFIG_PROMISED,  /**< not now: another one is promised. Load it again after CORE_COMMIT */
-    CORE_CONFIG_BAD,       /**< out of range, or too many members in both together */
+    CORE_CONFIG_BAD,       /**< out of range, too many members in both together, or none of those
+                                that are committed: exchange members step by step */
 };
 
 /** What core_config_propose() would return. Nothing changes. config->epoch does not matter. */

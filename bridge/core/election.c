@@ -32,7 +32,7 @@ static int rank_of(const struct core *core, uint64_t hash) {
 void election_give_way(struct core *core, uint64_t now) {
     bool successor = false;
 
-    if (!goes(core, core->self) || core->gave_way == core->pending.digest) {
+    if (!goes(core, core->self) || now < core->give_way_due) {
         return;
     }
     for (int i = 0; i < core->peers; i++) {
@@ -42,7 +42,8 @@ void election_give_way(struct core *core, uint64_t now) {
                                   config_heard_lately(core, now, peer));
     }
     if (successor) {
-        core->gave_way = core->pending.digest; /* once: if nobody else can, it is this node again */
+        /* If nobody else can lead, it is this node again, for a while. */
+        core->give_way_due = now + 5 * (uint64_t)core->timers.session;
         core->coordinator_heard = now;
         coordinator_step_down(core);
     }

@@ -179,8 +179,8 @@ struct core {
     uint64_t coordinator, coordinator_heard; /* who, when */
     uint64_t election_due, round, round_sent, seen_number, own_number;
     struct core_term candidate_term;
-    uint64_t gave_way; /* digest of the proposal for which it made room for a successor */
-    int tries;         /* rounds since a coordinator was heard */
+    uint64_t give_way_due; /* not before this does a leader that goes make room for another */
+    int tries;             /* rounds since a coordinator was heard */
     bool voted[CORE_MEMBERS_MAX];
     bool round_minority;     /* this round may be won without a majority */
     uint64_t majority_heard; /* when a coordinator that has one was heard last */

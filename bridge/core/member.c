@@ -246,7 +246,7 @@ static void learn_config(struct core *core, uint64_t now, const struct core_deal
     bool own = deal->from == core->self;
 
     config_learn(core, now, deal->from, deal->epoch, deal->epoch_digest, answers != 0);
-    bool said = answers >= core->proposed_from || MUTANT(core, MUTANT_OLD_AGREEMENT);
+    bool said = answers >= core->proposed_from;
     if (deal->agreed != 0 && (own || said)) {
         config_promise(core, deal->agreed, deal->agreed_digest);
     }

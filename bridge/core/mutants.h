@@ -28,8 +28,6 @@ enum core_mutant {
     MUTANT_ADMIT_AS_SAID,     /**< an admission gives what the join said, free or not */
     MUTANT_READY_UNPROMISED,  /**< a proposal counts as a promise */
     MUTANT_PROMISE_NOT_KEPT,  /**< a promise is forgotten at a restart */
-    MUTANT_OLD_AGREEMENT,     /**< an agreement on what was proposed here once is promised */
-    MUTANT_OLD_MAJORITY,      /**< a commit by a leadership that has no majority in the new one */
     MUTANT_FOREIGN_GOES_ON,   /**< a configuration that is not known here is no reason to stop */
     MUTANT_ADOPT_UNPROVEN,    /**< a new node takes any commit that it hears of */
     MUTANT_VOUCH_LASTS,       /**< who was dead once counts as dead under later configurations */

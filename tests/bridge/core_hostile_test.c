@@ -309,9 +309,13 @@ static void test_pending_configurations(void **state) {
     assert_int_equal(core_config_state(core).pending_digest, 3);
     assert_int_equal(core_config_propose(core, 1000, &options.committed), CORE_CONFIG_WITHDRAWN);
     assert_int_equal(core_config_state(core).pending_digest, 0);
+    next.member[0].hash = 44;
+    next.member[1].hash = 45;
+    next.member[2].hash = 46; /* nobody stays */
+    assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_BAD);
     next.members = CORE_MEMBERS_MAX; /* alone good, but too many with those committed */
     for (uint32_t i = 0; i < next.members; i++) {
-        next.member[i].hash = 100 + i;
+        next.member[i].hash = i == 0 ? 11 : 100 + i;
     }
     assert_int_equal(core_config_propose(core, 1000, &next), CORE_CONFIG_BAD);
     core_destroy(core);

@@ -584,15 +584,146 @@ static void lost_grant_begin(struct sim *sim, uint64_t seed) {
     at(sim, 14, HAS_C);
 }
 
+/* ---- names that die and come back ---- */
+
+enum { DIES_C, CHANGE_AB, VOUCH_AB, RETURNS_C, GREED_AB, GREED_C, DEAF_B, LOSE_A, STARVE_A };
+
+static void vouch_for_c(struct sim *sim) {
+    for (int i = A; i <= B; i++) {
+        core_vouch_dead(sim->node[i].core, sim_local(sim, i), sim->node[C].hash);
+    }
+}
+
+static void name_story(struct sim *sim, uint64_t what, uint64_t file) {
+    switch (what) {
+    case DIES_C:
+        node_bury(sim, C);
+        sim->node[C].vouched = 0;
+        break;
+    case CHANGE_AB:
+        node_load_file(sim, A, 1);
+        node_load_file(sim, B, 1);
+        break;
+    case VOUCH_AB:
+        vouch_for_c(sim);
+        break;
+    case RETURNS_C:
+        node_return(sim, C, (int)file);
+        break;
+    case GREED_AB:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    case GREED_C:
+        demand(sim, C, 60);
+        break;
+    case DEAF_B:
+        set_cut(sim, C, B, true);
+        break;
+    case STARVE_A:
+        demand(sim, A, 60);
+        break;
+    default:
+        node_bridge_crash(sim, A, 0.05);
+        break;
+    }
+}
+
+/* What the first configuration's members said arrives at a new node of that file, when its name was
+ * removed long ago. */
+static double old_word_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool when = seconds(sim) > 8 && seconds(sim) < 9;
+    if (from == A && to == B && message->type == CORE_SEND_HEARTBEAT && when) {
+        net_again(sim, C, message, 20);
+    }
+    return 0;
+}
+
+static void old_word_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 30;
+
+    start(sim, seed, name_story);
+    sim->intercept = old_word_intercept;
+    sim_add_config(sim, 3, &limit);
+    at(sim, 5, DIES_C);
+    at(sim, 14, CHANGE_AB);
+    at(sim, moment(sim, 14.1, 15), VOUCH_AB);
+    at(sim, 18, GREED_AB);
+    at(sim, 22, RETURNS_C);
+    at(sim, 23, GREED_C);
+}
+
+/* It comes back and is dealt to; then somebody leads who only knew that it was dead. */
+static double b_leads_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)to;
+    return from == A && message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) > 30 ? -1 : 0;
+}
+
+static void was_dead_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 60;
+
+    start(sim, seed, name_story);
+    sim->intercept = b_leads_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 5, DIES_C);
+    at(sim, 5.1, DEAF_B);
+    at(sim, 14, CHANGE_AB);
+    at(sim, moment(sim, 14.1, 15), VOUCH_AB);
+    plan_step(sim, 20, STEP_STORY)->a = RETURNS_C;
+    sim->step[sim->steps - 1].b = 1;
+    at(sim, 25, GREED_C);
+    at(sim, moment(sim, 30, 31), LOSE_A);
+    at(sim, 32, STARVE_A);
+}
+
+/* ---- without a majority, but not without seeing anybody ---- */
+
+enum { HALF_CUT_C, ALL_HUNGRY };
+
+static void seen_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == ALL_HUNGRY) {
+        for (int i = A; i <= C; i++) {
+            demand(sim, i, 60);
+        }
+    } else {
+        isolate(sim, C, true, true);
+        set_cut(sim, B, C, false); /* it hears one that follows another */
+    }
+}
+
+static void seen_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, seen_story);
+    sim->timers.take_over_after = 8000;
+    for (int i = 0; i < 3; i++) {
+        node_host_crash(sim, i, 0.001); /* so that they start again with that */
+    }
+    at(sim, moment(sim, 7, 8), HALF_CUT_C);
+    at(sim, 9, ALL_HUNGRY);
+}
+
 const struct sim_scenario sim_directed[] = {
-    {"boot-vote", 30, false, boot_vote_begin},       {"kept-vote", 30, false, kept_vote_begin},
-    {"stale-join", 30, false, stale_begin},          {"resume", 45, false, resume_begin},
-    {"commit-alone", 62, false, commit_alone_begin}, {"old-report", 40, false, old_report_begin},
-    {"commit-use", 30, false, commit_use_begin},     {"grant-again", 35, false, again_begin},
-    {"old-reading", 25, false, old_reading_begin},   {"late-join", 25, false, late_join_begin},
-    {"late-ack", 30, false, late_ack_begin},         {"old-term", 20, false, old_term_begin},
-    {"late-use", 22, false, late_use_begin},         {"leave-idle", 13, false, leave_idle_begin},
-    {"leave-leader", 14, false, leave_leader_begin}, {"leave-busy", 24, false, leave_busy_begin},
-    {"leave-commit", 20, false, leave_commit_begin}, {"reserve", 20, false, reserve_begin},
-    {"lost-grant", 15, false, lost_grant_begin},     {NULL, 0, false, NULL},
+    {"boot-vote", 30, false, boot_vote_begin},
+    {"kept-vote", 30, false, kept_vote_begin},
+    {"stale-join", 30, false, stale_begin},
+    {"resume", 45, false, resume_begin},
+    {"commit-alone", 62, false, commit_alone_begin},
+    {"old-report", 40, false, old_report_begin},
+    {"commit-use", 30, false, commit_use_begin},
+    {"grant-again", 35, false, again_begin},
+    {"old-reading", 25, false, old_reading_begin},
+    {"late-join", 25, false, late_join_begin},
+    {"late-ack", 30, false, late_ack_begin},
+    {"old-term", 20, false, old_term_begin},
+    {"late-use", 22, false, late_use_begin},
+    {"leave-idle", 13, false, leave_idle_begin},
+    {"leave-leader", 14, false, leave_leader_begin},
+    {"leave-busy", 24, false, leave_busy_begin},
+    {"leave-commit", 20, false, leave_commit_begin},
+    {"reserve", 20, false, reserve_begin},
+    {"lost-grant", 15, false, lost_grant_begin},
+    {"old-word", 35, false, old_word_begin},
+    {"was-dead", 45, false, was_dead_begin},
+    {"seen", 50, false, seen_begin},
+    {NULL, 0, false, NULL},
 };

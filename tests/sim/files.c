@@ -157,7 +157,7 @@ void node_bury(struct sim *sim, int node) {
         node_host_crash(sim, node, 1e6);
         n->exists = false;
         sim->dead |= (uint64_t)1 << node;
-        n->vouched = sim->epoch;
+        n->vouched = 0;
         sim_log(sim, "node %d: DEAD, disk and all", node);
     }
 }
@@ -176,7 +176,7 @@ static uint64_t newest(const struct sim *sim) {
 void node_return(struct sim *sim, int node, int file) {
     struct sim_node *n = &sim->node[node];
 
-    if ((sim->dead >> node & 1) == 0 || newest(sim) <= n->vouched) {
+    if ((sim->dead >> node & 1) == 0 || newest(sim) < n->vouched) {
         return; /* not before what it was vouched for was committed */
     }
     sim_log(sim, "node %d: set up anew with configuration %d", node, file);
@@ -207,7 +207,7 @@ static void vouch(struct sim *sim, int node) {
     for (int dead = 0; dead < sim->top && n->bridge && !n->busy; dead++) {
         if ((sim->dead >> dead & 1) != 0) {
             core_vouch_dead(n->core, sim_local(sim, node), sim->node[dead].hash);
-            sim->node[dead].vouched = n->epoch;
+            sim->node[dead].vouched = n->epoch + 1;
             shell_perform_all(sim, node);
         }
     }

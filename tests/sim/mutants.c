@@ -44,6 +44,17 @@ const struct mutant mutants[] = {
      600},
     {MUTANT_GROW_UNCOUNTED, "15", "growth is sent before it is counted", "nasty", 600},
     {MUTANT_NO_RESEND, "15", "a grant is sent once", "lost-grant", 20},
+    {MUTANT_READY_UNPROMISED, "22", "a proposal counts as a promise", "reloads", 300},
+    {MUTANT_PROMISE_NOT_KEPT, "22", "a promise is forgotten at a restart", "reloads", 300},
+    {MUTANT_FOREIGN_GOES_ON, "25", "who does not have what is committed goes on", "reloads", 300},
+    {MUTANT_BELOW_RESERVE, "21", "who has only proposed counts with less than its reserve",
+     "reloads", 300},
+    {MUTANT_WITHDRAW_KEEPS, "21", "a proposal that is replaced leaves the session", "reloads", 300},
+    {MUTANT_TRUST_READS, "21", "what was read before a proposal is what is in use", "reloads", 800},
+    {MUTANT_ADOPT_UNPROVEN, "25", "a new node believes any commit that it hears of", "old-word",
+     20},
+    {MUTANT_VOUCH_LASTS, "27", "who was dead once is dead after the next commit", "was-dead", 20},
+    {MUTANT_TAKE_OVER_SEEN, "28", "takes over though another group can be seen", "seen", 20},
     {0, NULL, NULL, NULL, 0},
 };
 

@@ -15,6 +15,7 @@ struct draw {
     uint64_t members; /* of the newest file */
     uint64_t all;     /* that were members of any */
     uint64_t dead;    /* not set up again yet */
+    int anchor;       /* a member of all files: there must be one between any two */
 };
 
 #define PICK(draw, ...) SIM_PICK(&(draw)->random, __VA_ARGS__)
@@ -130,7 +131,9 @@ static void add_one(struct draw *draw, double at, int file) {
 }
 
 static void remove_one(struct draw *draw, double at) {
-    int node = count_of(draw->members) > 2 ? one_of(draw, draw->members) : -1;
+    int node = count_of(draw->members) > 2
+                   ? one_of(draw, draw->members & ~((uint64_t)1 << draw->anchor))
+                   : -1;
 
     if (node < 0) {
         return;
@@ -191,6 +194,7 @@ void reloads_begin(struct sim *sim, uint64_t seed) {
     for (double at = 0; at < draw.seconds; at += 1) {
         step(&draw, at, STEP_WEATHER, 0, 1);
     }
+    draw.anchor = (int)sim_draw(&draw.random, (uint64_t)n);
     draw.members = draw.all = ((uint64_t)1 << n) - 1;
     for (double at = uniform(&draw, 3, 12); at < draw.seconds && sim->configs < SIM_CONFIGS;
          at += uniform(&draw, 5, 30)) {

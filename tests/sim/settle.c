@@ -43,6 +43,12 @@ static void hungry_all(struct sim *sim) {
 }
 
 static bool committed_everywhere(const struct sim *sim) {
+    for (int i = 0; i < SIM_NODES && i < 64; i++) {
+        bool member = (sim->config[sim->configs - 1].mask >> i & 1) != 0;
+        if (member && !sim->node[i].exists && sim->nodes <= 64) {
+            return false;
+        }
+    }
     for (int i = 0; i < sim->top; i++) {
         const struct sim_node *n = &sim->node[i];
         if (n->exists && (n->config != sim->configs - 1 || n->loaded != n->config)) {

@@ -188,7 +188,7 @@ struct sim_node {
     /* on the disk, as indices; -1: none */
     int config, promise, file;
     uint64_t epoch, promise_epoch;
-    uint64_t vouched; /* the newest epoch when somebody vouched for its death */
+    uint64_t vouched; /* the epoch after that in which somebody vouched for its death; 0: nobody */
     /* [configuration + 1]; see host_deal() */
     int32_t home[SIM_CONFIGS + 1][SIM_KEYS], reserve[SIM_CONFIGS + 1][SIM_KEYS];
     int32_t dealt_for; /* the file_limit they are of, plus 1 */
