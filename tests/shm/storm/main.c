@@ -69,7 +69,7 @@ struct process *process_place(struct page *page, uint32_t parent) {
             for (unsigned kind = 0; kind < KINDS; kind++) {
                 process->left[kind] = 0;
             }
-            process->stopped = process->elder = process->steady = false;
+            process->stopped = process->elder = process->steady = process->reaper = false;
             return process;
         }
     }
@@ -168,9 +168,11 @@ static void report(struct storm *storm) {
         time[i] = page->time_us[i];
     }
     qsort(time, count, sizeof time[0], ascending);
-    (void)printf("%" PRIu64 " takes, %" PRIu64 " refusals, %" PRIu64
-                 " with a full table; %u killed, %u stopped\n",
-                 page->takes, page->refusals, page->full_tables, storm->kills, storm->stops);
+    (void)printf("%" PRIu64 " takes, %" PRIu64 " refusals, %" PRIu64 " with a full table\n",
+                 page->takes, page->refusals, page->full_tables);
+    (void)printf("%u killed, %u of them reapers; %u stopped; %" PRIu64 " forks, %" PRIu64
+                 " threads ended\n",
+                 storm->kills, storm->reapers, storm->stops, page->forks, page->threads);
     (void)printf("%" PRIu64 " samples, %" PRIu64
                  " of all at one moment, %u over; %u quiet points\n",
                  page->samples, page->snapshots, page->over, storm->quiet);
@@ -218,7 +220,9 @@ static int run(struct storm *storm) {
         storm_fail(storm, "a call returned %d (%s)", storm->page->unexpected,
                    slotshare_strerror(storm->page->unexpected));
     }
-    if (storm->quiet == 0 || storm->page->snapshots == 0 || storm->kills == 0) {
+    if (storm->quiet == 0 || storm->page->snapshots == 0 || storm->kills == storm->reapers ||
+        storm->reapers == 0 || storm->stops == 0 || storm->page->forks == 0 ||
+        storm->page->threads == 0) {
         storm_fail(storm, "nothing was compared");
     }
     (void)printf("storm of %u s: %s\n", storm->seconds,

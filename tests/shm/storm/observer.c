@@ -55,7 +55,7 @@ static int visit(const struct slotshare_counter_stat *counter, void *arg) {
     return 0;
 }
 
-_Noreturn void observer_main(struct storm *storm) {
+_Noreturn void observer_main(struct storm *storm, struct process *me) {
     struct page *page = storm->page;
     slotshare *handle = storm_open(storm, true);
     if (!handle) {
@@ -76,7 +76,11 @@ _Noreturn void observer_main(struct storm *storm) {
         if (slotshare_stat_counters(handle, visit, page) != SLOTSHARE_OK) {
             unexpected(page, SLOTSHARE_EDAMAGED);
         }
-        page->samples++;
+        if (page->samples++ % 256 == 0) {
+            struct size size = size_now();
+            me->heap = size.heap;
+            me->files = size.files;
+        }
         storm_nap(200);
     }
     slotshare_close(handle);
@@ -135,7 +139,7 @@ _Noreturn void probe_main(struct storm *storm, struct process *me) {
     uint32_t random = storm->random | 1;
     me->threads = 1;
     while (!storm->page->end) {
-        if (storm->page->rest) {
+        if (storm->page->rest || !storm->page->alone) {
             me->resting = 1;
             storm_nap(500);
             continue;

@@ -45,6 +45,7 @@ struct process {
     _Atomic uint32_t left[KINDS]; /* by threads of the process, for others to give back */
     bool elder;                   /* is never killed */
     bool steady;                  /* is never stopped: it measures */
+    bool reaper;                  /* does nothing but reap */
     bool stopped;                 /* the supervisor's own note */
     struct lane lane[LANES];
 };
@@ -52,7 +53,9 @@ struct process {
 struct page {
     _Atomic uint32_t rest; /* everybody: come to rest, keep what you hold */
     _Atomic uint32_t end;
-    _Atomic uint64_t takes, refusals, samples, snapshots, inserts, full_tables;
+    _Atomic uint32_t alone; /* reapers do nothing: workers notice the dead by themselves, and the
+                               probe measures how long that takes */
+    _Atomic uint64_t takes, refusals, samples, snapshots, full_tables, forks, threads;
     _Atomic uint32_t over;      /* the observer found more held than the limit */
     _Atomic int32_t unexpected; /* a result that cannot be, of a call */
     _Atomic uint32_t times;
@@ -66,7 +69,7 @@ struct storm {
     slotshare *handle; /* the supervisor's; a forked worker may go on with it */
     uint32_t random;
     unsigned workers, seconds;
-    unsigned kills, stops, quiet;
+    unsigned kills, stops, quiet, reapers; /* of the kills so many were of reapers */
     bool failed;
 };
 
@@ -91,8 +94,15 @@ struct process *process_place(struct page *page, uint32_t parent);
 /** A call that returned what it never should. */
 void unexpected(struct page *page, int result);
 
+/** The open descriptors of this process, and KiB on its heap. */
+struct size {
+    uint32_t files, heap;
+};
+struct size size_now(void);
+
 _Noreturn void worker_main(struct storm *storm, struct process *me);
-_Noreturn void observer_main(struct storm *storm);
+_Noreturn void reaper_main(struct storm *storm, struct process *me);
+_Noreturn void observer_main(struct storm *storm, struct process *me);
 _Noreturn void probe_main(struct storm *storm, struct process *me);
 
 /** Make a mess for a while; everybody comes to rest and all is compared. */

@@ -23,6 +23,22 @@ void storm_fail(struct storm *storm, const char *format, ...) {
 
 typedef void (*body)(struct storm *storm, struct process *me);
 
+static void worker(struct storm *storm, struct process *me) {
+    worker_main(storm, me);
+}
+
+static void probe(struct storm *storm, struct process *me) {
+    probe_main(storm, me);
+}
+
+static void observer(struct storm *storm, struct process *me) {
+    observer_main(storm, me);
+}
+
+static void reaper(struct storm *storm, struct process *me) {
+    reaper_main(storm, me);
+}
+
 static void start(struct storm *storm, body run, bool elder, bool steady) {
     struct process *place = process_place(storm->page, 0);
     pid_t self = getpid();
@@ -31,6 +47,7 @@ static void start(struct storm *storm, body run, bool elder, bool steady) {
     }
     place->elder = elder;
     place->steady = steady;
+    place->reaper = run == reaper;
     storm_random(&storm->random);
     pid_t pid = fork();
     if (pid == 0) {
@@ -42,19 +59,6 @@ static void start(struct storm *storm, body run, bool elder, bool steady) {
         run(storm, place);
     }
     place->pid = pid > 0 ? pid : 0;
-}
-
-static void worker(struct storm *storm, struct process *me) {
-    worker_main(storm, me);
-}
-
-static void probe(struct storm *storm, struct process *me) {
-    probe_main(storm, me);
-}
-
-static void observer(struct storm *storm, struct process *me) {
-    (void)me;
-    observer_main(storm);
 }
 
 /* A place is free again when its process is gone for certain. Orphans come to the supervisor. */
@@ -80,10 +84,11 @@ static bool is_worker(const struct process *process) {
     return process->pid > 0 && process->parent == 0 && !process->elder && !process->dying;
 }
 
-static unsigned count_workers(const struct storm *storm) {
+static unsigned count_workers(const struct storm *storm, bool reapers) {
     unsigned count = 0;
     for (unsigned p = 0; p < PROCESSES; p++) {
-        count += is_worker(&storm->page->process[p]);
+        const struct process *process = &storm->page->process[p];
+        count += is_worker(process) && process->reaper == reapers;
     }
     return count;
 }
@@ -105,6 +110,7 @@ static void hit(struct storm *storm) {
         process->dying = 1;
         kill(process->pid, SIGKILL);
         storm->kills++;
+        storm->reapers += process->reaper && !storm->page->alone;
     } else if (dice == 2) {
         process->stopped = true;
         kill(process->pid, SIGSTOP);
@@ -112,11 +118,16 @@ static void hit(struct storm *storm) {
     }
 }
 
+enum { REAPERS = 3 };
+
 static void mess(struct storm *storm, uint64_t until_us) {
     while (storm_now_us() < until_us) {
         bury(storm);
-        while (count_workers(storm) < storm->workers) {
+        while (count_workers(storm, false) < storm->workers) {
             start(storm, worker, false, false);
+        }
+        while (count_workers(storm, true) < REAPERS) {
+            start(storm, reaper, false, false);
         }
         hit(storm);
         storm_nap(storm_random(&storm->random) % 10000);
@@ -283,13 +294,26 @@ static void compare(struct storm *storm) {
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-struct size {
-    uint32_t files, heap;
-};
+enum { ELDERS = 2, MEASURED = ELDERS + 2, OBSERVER = ELDERS + 1, HEAP_KIB = 256 };
 
-static struct size elders(const struct storm *storm, unsigned which) {
-    const struct process *process = &storm->page->process[which];
+/* The elders, the observer (in its place), and last the supervisor itself. */
+static struct size size_of(const struct storm *storm, unsigned which) {
+    if (which == MEASURED - 1) {
+        return size_now();
+    }
+    const struct process *process = &storm->page->process[which < ELDERS ? which : OBSERVER];
     return (struct size){process->files, process->heap};
+}
+
+static void compare_sizes(struct storm *storm, struct size first[MEASURED]) {
+    for (unsigned i = 0; i < MEASURED; i++) {
+        struct size now = size_of(storm, i);
+        first[i] = first[i].files ? first[i] : now;
+        if (now.files > first[i].files || now.heap > first[i].heap + HEAP_KIB) {
+            storm_fail(storm, "a process grew: %u descriptors and %u KiB, then %u and %u",
+                       first[i].files, first[i].heap, now.files, now.heap);
+        }
+    }
 }
 
 static void end_all(struct storm *storm) {
@@ -308,8 +332,7 @@ static void end_all(struct storm *storm) {
 }
 
 void supervise(struct storm *storm) {
-    enum { ELDERS = 2, HEAP_KIB = 256 };
-    struct size first[ELDERS] = {{0}};
+    struct size first[MEASURED] = {{0}};
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (unsigned i = 0; i < ELDERS; i++) {
         start(storm, worker, true, false); /* in the first places */
@@ -319,18 +342,12 @@ void supervise(struct storm *storm) {
     uint64_t end = storm_now_us() + storm->seconds * UINT64_C(1000000);
     while (storm_now_us() < end && !storm->failed) {
         uint64_t next = storm_now_us() + 1500000;
+        storm->page->alone = storm->quiet % 2;
         mess(storm, next < end ? next : end);
         if (come_to_rest(storm)) {
             compare(storm);
         }
-        for (unsigned i = 0; i < ELDERS; i++) {
-            struct size now = elders(storm, i);
-            first[i] = first[i].files ? first[i] : now;
-            if (now.files > first[i].files || now.heap > first[i].heap + HEAP_KIB) {
-                storm_fail(storm, "a process grew: %u descriptors and %u KiB, then %u and %u",
-                           first[i].files, first[i].heap, now.files, now.heap);
-            }
-        }
+        compare_sizes(storm, first);
         storm->page->rest = 0;
     }
     end_all(storm);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../../shm/handle.h"
 #include "storm.h"
 
 enum { HOLD = 6, QUEUE = 32, NAMES = 2000 };
@@ -139,6 +140,7 @@ static void fork_one(struct work *work) {
         _exit(0);
     }
     if (pid > 0) {
+        page->forks++;
         (void)waitpid(pid, NULL, 0); /* the supervisor sees that it is gone, and frees the place */
     } else {
         place->pid = 0;
@@ -147,23 +149,24 @@ static void fork_one(struct work *work) {
 
 /* ---- coming to rest -------------------------------------------------------------------------- */
 
-static uint32_t count_files(void) {
-    uint32_t count = 0;
+struct size size_now(void) {
+    struct size size = {.heap = (uint32_t)(mallinfo2().uordblks / 1024)};
     DIR *directory = opendir("/proc/self/fd");
     while (directory && readdir(directory)) {
-        count++;
+        size.files++;
     }
     if (directory) {
         closedir(directory);
     }
-    return count;
+    return size;
 }
 
 static void rest(struct work *work) {
     give_left(work);
     if (work->me->elder && work->lane == &work->me->lane[0]) {
-        work->me->files = count_files();
-        work->me->heap = (uint32_t)(mallinfo2().uordblks / 1024);
+        struct size size = size_now();
+        work->me->files = size.files;
+        work->me->heap = size.heap;
     }
     work->me->resting++;
     while (work->storm->page->rest && !work->storm->page->end) {
@@ -201,6 +204,7 @@ static void *thread_main(void *arg) {
     while (work->held) {
         give(work);
     }
+    work->storm->page->threads++;
     work->me->threads--;
     return NULL;
 }
@@ -247,5 +251,24 @@ _Noreturn void worker_main(struct storm *storm, struct process *me) {
         me->threads++;
     }
     me->dying = 1;
+    _exit(0);
+}
+
+/* One who gives back what the dead held, all the time, until it is killed in it. */
+_Noreturn void reaper_main(struct storm *storm, struct process *me) {
+    uint32_t random = (storm->random ^ ((uint32_t)getpid() * 2654435761U)) | 1;
+    slotshare *handle = storm_open(storm, false);
+    if (!handle) {
+        unexpected(storm->page, SLOTSHARE_ENOSEGMENT);
+        _exit(1);
+    }
+    me->threads = 1;
+    while (!storm->page->end) {
+        me->resting = storm->page->rest;
+        if (!storm->page->alone) {
+            (void)handle_reap(handle, 0);
+        }
+        storm_nap(storm_random(&random) % 200);
+    }
     _exit(0);
 }
