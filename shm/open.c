@@ -204,6 +204,11 @@ int handle_config(const char *path, struct conf **conf, const struct error_text 
                                   errors.line[i]);
             used += length > 0 ? (size_t)length : 0;
         }
+        if (errors.count == 0) { /* not even the error could be allocated */
+            error_set(error, "%s: no memory to read it", path);
+            errno = ENOMEM;
+            result = SLOTSHARE_ESYSTEM;
+        }
     } else if ((*conf)->clustered) {
         error_set(
             error,

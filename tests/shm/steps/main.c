@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,30 +34,30 @@ static const char usage[] =
     "Exit status: 0 nothing wrong; 1 mistakes; 2 usage, or it cannot run here; 3 stuck.\n";
 
 const struct mode modes[] = {
-    {"alone", "killed at every instruction of every call", mode_alone, 31, 1, CLUSTER},
+    {"alone", "killed at every instruction of every call", mode_alone, 61, 1, CLUSTER},
     {"tag", "its tag is overwritten before it is recovered", mode_tag, 11, 1, CLUSTER},
     {"proof", "and so is the proof of what it did", mode_proof, 5, 1, CLUSTER},
-    {"live", "stopped, others go on and reap, then it goes on or dies", mode_live, 41, 1, CLUSTER},
+    {"live", "stopped, others go on and reap, then it goes on or dies", mode_live, 97, 5, CLUSTER},
     {"share", "the share is lowered while a take is under way", mode_share, 11, 1, CLUSTER},
     {"double", "two threads give back the same slot", mode_double, 3, 1, CLUSTER},
     {"stale", "its counter is retired, and another one comes into its entry", mode_stale, 11, 1,
      CLUSTER},
-    {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 61, 5, CLUSTER},
-    {"insert", "two insert or retire names at once; either or both die", mode_insert, 1499, 97,
+    {"pair", "victim stopped at i, helper at j; either or both die", mode_pair, 61, 7, CLUSTER},
+    {"insert", "two insert or retire names at once; either or both die", mode_insert, 1499, 149,
      CLUSTER},
     {"reaper", "the reaper is killed at every instruction, too", mode_reaper, 397, 31, CLUSTER},
-    {"reaper-twice", "two reapers are killed, and others go on in between", mode_reaper_twice, 13,
+    {"reaper-twice", "two reapers are killed, and others go on in between", mode_reaper_twice, 31,
      1, CLUSTER},
-    {"paused", "a reaper is paused while others go on", mode_paused, 997, 61, CLUSTER},
-    {"reuse", "an owner record is used again while a helper is stalled", mode_reuse, 61, 3,
+    {"paused", "a reaper is paused while others go on", mode_paused, 997, 97, CLUSTER},
+    {"reuse", "an owner record is used again while a helper is stalled", mode_reuse, 97, 7,
      CLUSTER},
-    {"bridge", "a bridge dies while it changes shares or limits", mode_bridge, 97, 3, CLUSTER},
-    {"single", "like alone, on one host by itself", mode_alone, 97, 1, SINGLE},
-    {"single-live", "like live, on one host by itself", mode_live, 97, 1, SINGLE},
-    {"reload", "one who changes the limits is killed, or others go on", mode_reload, 31, 1, SINGLE},
-    {"reload-live", "the limits are changed while a call is under way", mode_reload_live, 97, 1,
+    {"bridge", "a bridge dies while it changes shares or limits", mode_bridge, 397, 11, CLUSTER},
+    {"single", "like alone, on one host by itself", mode_alone, 197, 5, SINGLE},
+    {"single-live", "like live, on one host by itself", mode_live, 397, 11, SINGLE},
+    {"reload", "one who changes the limits is killed, or others go on", mode_reload, 97, 7, SINGLE},
+    {"reload-live", "the limits are changed while a call is under way", mode_reload_live, 97, 2,
      SINGLE},
-    {"grow", "one who makes the table larger is killed", mode_grow, 7, 1, GROWING},
+    {"grow", "one who makes the table larger is killed", mode_grow, 31, 1, GROWING},
 };
 const unsigned mode_count = sizeof modes / sizeof modes[0];
 
@@ -64,6 +65,41 @@ static void list(void) {
     for (unsigned i = 0; i < mode_count; i++) {
         (void)printf("%-14s %s\n", modes[i].name, modes[i].text);
     }
+}
+
+static double seconds(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Of this process and all actors so far: on a busy machine it says more than the clock. */
+static double cpu_seconds(void) {
+    double sum = 0;
+    for (int child = 0; child < 2; child++) {
+        struct rusage used;
+        (void)getrusage(child ? RUSAGE_CHILDREN : RUSAGE_SELF, &used);
+        sum += (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+               (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+    }
+    return sum;
+}
+
+/* A line that changes, where somebody looks at it. */
+static void progress(const struct world *world, bool end) {
+    static double last;
+    double now = seconds();
+    if (!isatty(STDOUT_FILENO) || (!end && now < last + 0.2)) {
+        return;
+    }
+    last = now;
+    if (end) {
+        (void)printf("\r\033[K");
+    } else {
+        (void)printf("\r\033[K%-14s %7" PRIu64 " points, %" PRIu64 " in all: %s", world->mode,
+                     world->points, world->before + world->points, world->what);
+    }
+    (void)fflush(stdout);
 }
 
 static char now_at[256]; /* for on_alarm() */
@@ -91,6 +127,7 @@ void point_begin(struct world *world, unsigned i, unsigned j, int ending, const 
     (void)snprintf(now_at, sizeof now_at, "%s %s i=%d j=%d ending %d\n", world->mode, world->what,
                    (int)i, (int)j, ending);
     alarm(60);
+    progress(world, false);
 }
 
 void point_end(struct world *world) {
@@ -106,22 +143,19 @@ bool fed_up(const struct world *world) {
     return world->mistakes > (world->until_first ? 0 : 20);
 }
 
-static double seconds(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static void run_mode(struct world *world, const struct mode *mode, unsigned stride,
                      uint64_t total[3]) {
-    double start = seconds();
+    double start = seconds(), cpu = cpu_seconds();
     world->mode = mode->name;
+    world->before = total[0];
     world->points = world->mistakes = world->late = 0;
     world->stride = stride ? stride : world->full_form ? mode->full_stride : mode->short_stride;
     mode->run(world);
+    progress(world, true);
     (void)printf("%-14s %7" PRIu64 " points (%" PRIu64 " beyond the end) %3" PRIu64
-                 " mistakes %6.1f s\n",
-                 mode->name, world->points, world->late, world->mistakes, seconds() - start);
+                 " mistakes %6.1f s, %6.1f s of CPU\n",
+                 mode->name, world->points, world->late, world->mistakes, seconds() - start,
+                 cpu_seconds() - cpu);
     (void)fflush(stdout);
     total[0] += world->points;
     total[1] += world->mistakes;
@@ -157,19 +191,22 @@ static int run(struct world *world, const char *only, unsigned stride) {
         (void)fprintf(stderr, "crash-steps: no mode %s; see --list\n", only);
         return 2;
     }
-    (void)printf("%" PRIu64 " points (%" PRIu64 " beyond the end), %" PRIu64 " mistakes, %.1f s\n",
-                 total[0], total[2], total[1], seconds() - start);
+    (void)printf("%" PRIu64 " points (%" PRIu64 " beyond the end), %" PRIu64
+                 " mistakes, %.1f s, %.1f s of CPU\n",
+                 total[0], total[2], total[1], seconds() - start, cpu_seconds());
     return total[1] > 0;
 }
 
-/* Of two processes that take turns only one runs at a time. */
-static bool go_first(void) {
-    const struct sched_param parameter = {.sched_priority = 1};
+static bool stay_here(void) {
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET((size_t)sched_getcpu(), &one);
-    return sched_setaffinity(0, sizeof one, &one) == 0 &&
-           sched_setscheduler(0, SCHED_FIFO, &parameter) == 0;
+    return sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+static bool go_first(void) {
+    const struct sched_param parameter = {.sched_priority = 1};
+    return stay_here() && sched_setscheduler(0, SCHED_FIFO, &parameter) == 0;
 }
 
 int main(int argc, char **argv) {
@@ -193,6 +230,9 @@ int main(int argc, char **argv) {
         case 'f':
         case 's':
             world.full_form = option == 'f';
+            if (option == 'f') {
+                (void)stay_here(); /* of two processes that take turns only one runs at a time */
+            }
             break;
         case 'm':
             only = optarg;

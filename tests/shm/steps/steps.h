@@ -94,7 +94,8 @@ struct world {
     unsigned i, j;
     int ending;
     /* Results. */
-    uint64_t points, mistakes;
+    uint64_t points, mistakes; /* in this mode */
+    uint64_t before;           /* points of the modes before it */
     uint64_t late; /* points at which the actor's way was shorter than the recorded one */
     unsigned stride;
     const char *only_op; /* in the modes with one victim; NULL: all */
