@@ -39,11 +39,12 @@ static void reaper(struct storm *storm, struct process *me) {
     reaper_main(storm, me);
 }
 
-static void start(struct storm *storm, body run, bool elder, bool steady) {
+/* @return false: there is no place now */
+static bool start(struct storm *storm, body run, bool elder, bool steady) {
     struct process *place = process_place(storm->page, 0);
     pid_t self = getpid();
     if (!place) {
-        return;
+        return false;
     }
     place->elder = elder;
     place->steady = steady;
@@ -59,6 +60,7 @@ static void start(struct storm *storm, body run, bool elder, bool steady) {
         run(storm, place);
     }
     place->pid = pid > 0 ? pid : 0;
+    return pid > 0;
 }
 
 /* A place is free again when its process is gone for certain. Orphans come to the supervisor. */
@@ -123,11 +125,9 @@ enum { REAPERS = 3 };
 static void mess(struct storm *storm, uint64_t until_us) {
     while (storm_now_us() < until_us) {
         bury(storm);
-        while (count_workers(storm, false) < storm->workers) {
-            start(storm, worker, false, false);
+        while (count_workers(storm, false) < storm->workers && start(storm, worker, false, false)) {
         }
-        while (count_workers(storm, true) < REAPERS) {
-            start(storm, reaper, false, false);
+        while (count_workers(storm, true) < REAPERS && start(storm, reaper, false, false)) {
         }
         hit(storm);
         storm_nap(storm_random(&storm->random) % 10000);
