@@ -143,8 +143,8 @@ static enum reload_result load(struct daemon *daemon, struct edition *file,
         break;
     }
     edition_error(errors, daemon->config_path,
-                  "the members of the old and of the new configuration are more than %d together: "
-                  "change them in two steps",
+                  "the members of the old and of the new configuration are more than %d together, "
+                  "or have none in common: change them in steps",
                   CORE_MEMBERS_MAX);
     return RELOAD_REFUSED;
 }
