@@ -57,6 +57,9 @@ void slot_closed(const char *ends);
 /** Give back what this process holds for connections to this address that it has not open. */
 void slot_failed(const char *address, unsigned port);
 
+/** Does this process hold a slot? */
+bool slots_held(void);
+
 /** Begin to remember the hosts that the children of this process were refused a slot for. */
 void refused_begin(void);
 

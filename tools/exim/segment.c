@@ -166,7 +166,9 @@ void segment_trouble(const struct settings *settings, int result) {
                    result == SLOTSHARE_ESYSTEM ? ": " : "",
                    result == SLOTSHARE_ESYSTEM ? strerror(self.error) : "");
     trouble(settings, text);
-    if (result == SLOTSHARE_EGONE && old) {
+    /* A process that holds slots stays attached: nobody makes a new segment before its connections
+     * are closed, or they would not be counted. */
+    if (result == SLOTSHARE_EGONE && old && !slots_held()) {
         self.handle = NULL;
         (void)guarded(do_close, old);
     }

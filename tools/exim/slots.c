@@ -84,18 +84,24 @@ static int do_explain(void *arg) {
 
 static void give_back(struct held *held) {
     struct work work = {.handle = self.handle, .slot = held->slot};
-    bool more = false;
 
     /* Stale: the segment was made anew. Whatever it says, this process holds it no longer. */
     (void)guarded(do_release, &work);
     held->used = false;
-    for (int i = 0; i < HELD_MAX; i++) {
-        more = more || self.held[i].used;
-    }
-    if (!more && self.keep >= 0) {
+    if (!slots_held() && self.keep >= 0) {
         (void)close(self.keep);
         self.keep = -1;
     }
+}
+
+bool slots_held(void) {
+    know_myself();
+    for (int i = 0; i < HELD_MAX; i++) {
+        if (self.held[i].used) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static int64_t now_ms(void) {
