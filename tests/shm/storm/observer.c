@@ -50,6 +50,8 @@ static bool snapshot(const struct page *page, struct collected *out) {
 static int visit(const struct slotshare_counter_stat *counter, void *arg) {
     struct page *page = arg;
     if (counter->limit != SLOTSHARE_UNLIMITED && counter->in_use > counter->limit) {
+        (void)printf("WRONG: the statistics say that %s has %d in use, of %d\n", counter->name,
+                     counter->in_use, counter->limit);
         page->over++;
     }
     return 0;
@@ -68,7 +70,11 @@ _Noreturn void observer_main(struct storm *storm, struct process *me) {
             if (snapshot(page, &seen)) {
                 page->snapshots++;
                 for (unsigned c = 0; c < LIMITED; c++) {
-                    page->over += seen.held[c] > (uint32_t)storm_limit[c];
+                    if (seen.held[c] > (uint32_t)storm_limit[c]) {
+                        (void)printf("WRONG: %u slots of counter %u are held, of %d\n",
+                                     seen.held[c], c, storm_limit[c]);
+                        page->over++;
+                    }
                 }
                 break;
             }

@@ -63,6 +63,16 @@ static bool start(struct storm *storm, body run, bool elder, bool steady) {
     return pid > 0;
 }
 
+/* Those whom it forked are killed with it, but may take longer to be gone than its place takes to
+ * be used again: nothing that they hold counts any more. It is gone, so there will be no others. */
+static void disown(struct page *page, unsigned parent) {
+    for (unsigned p = 0; p < PROCESSES; p++) {
+        if (page->process[p].parent == parent + 1) {
+            page->process[p].dying = 1;
+        }
+    }
+}
+
 /* A place is free again when its process is gone for certain. Orphans come to the supervisor. */
 static void bury(struct storm *storm) {
     while (waitpid(-1, NULL, WNOHANG) > 0) {
@@ -74,6 +84,7 @@ static void bury(struct storm *storm) {
             if (process->elder) {
                 storm_fail(storm, "process %d ended by itself", (int)pid);
             }
+            disown(storm->page, p);
             for (unsigned l = 0; l < LANES; l++) {
                 lane_clear(&process->lane[l]);
             }
