@@ -137,6 +137,20 @@ class Reload(Case):
         self.assertEqual((status, out, errors), (0, f"{config}: loaded\n", ""))
         self.assertEqual(self.limit(), 3)
 
+    def test_where_the_file_says(self):
+        """The segment's place and name come from the file that is loaded."""
+        place = self.path("place")
+        os.mkdir(place)
+        text = f"[node]\nsegment = other\ndirectory = {place}\nowners = 64\n" + LIMIT
+        file = self.config(text)
+        self.assertEqual(self.call(SLOTSHARE, "run", "--config", file, "--host", HOST, "true")[0], 0)
+        self.config(text.replace("= 2", "= 3"))
+        self.assertEqual(self.call(SLOTSHARE, "reload", "--config", file),
+                         (0, f"{file}: loaded\n", ""))
+        out = self.call(SLOTSHARE, "explain", "--name", "other", "--directory", place, "--host",
+                        HOST)[1]
+        self.assertIn("limit            3\n", out)
+
     def test_a_file_with_errors_changes_nothing(self):
         self.make_segment()
         config = self.write("new.ini", CONFIG.replace("= 2\n", "= x\n"))

@@ -18,9 +18,10 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
+    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: what FILE says, else slotshare)"},
     {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+     "where segments are (default: what FILE says, else $SLOTSHARE_DIR, else\n"
+     "/run/slotshare)"},
     {'c', OPTION_TEXT, "config", "FILE", AT(config), 0, 0,
      "the configuration file; in a cluster the bridge's own"},
     {'w', OPTION_SECONDS, "wait", "SECONDS", AT(wait_ms), 0, INT64_C(86400000),
@@ -79,13 +80,7 @@ static int same_file(const struct ask *ask, const char *config) {
 static int reload_cluster(const struct command *self, const struct settings *settings,
                           const struct conf *conf) {
     struct ask ask;
-    const char *name = settings->name;
-    const char *directory = settings->directory;
-    if (conf != NULL) {
-        name = name != NULL ? name : conf->segment;
-        directory = directory != NULL ? directory : conf->directory;
-    }
-    if (!ask_init(&ask, self->program, name, directory)) {
+    if (!ask_init(&ask, self->program, settings->name, settings->directory)) {
         return EX_USAGE;
     }
     if (conf == NULL && !ask_possible(&ask)) {
@@ -112,6 +107,10 @@ static int run(const struct command *self, int argc, char **argv) {
     if (settings.config != NULL) {
         (void)conf_load(settings.config, &conf, &errors);
         conf_errors_free(&errors);
+    }
+    if (conf != NULL) {
+        settings.name = settings.name != NULL ? settings.name : conf->segment;
+        settings.directory = settings.directory != NULL ? settings.directory : conf->directory;
     }
     if (settings.config == NULL || (conf != NULL && conf->clustered)) {
         status = reload_cluster(self, &settings, conf);
