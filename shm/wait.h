@@ -42,8 +42,7 @@ void wait_wake_all(const struct segment *segment, struct counter *counter);
 void wait_wake_slow(const struct segment *segment, struct counter *counter);
 static inline void wait_wake_one(const struct segment *segment, struct counter *counter) {
     /* seq_cst: see above */
-    if (atomic_load_explicit(&counter->wait, memory_order_seq_cst) &
-        (WAIT_SLEEPERS | WAIT_QUEUES)) {
+    if (atomic_load_explicit(&counter->wait, memory_order_seq_cst) & WAIT_ALL) {
         wait_wake_slow(segment, counter);
     }
 }
