@@ -102,7 +102,9 @@ def make(folder, unpacked, build, flavour):
     for program in own:
         shutil.copy(program, os.path.join(folder, "usr/bin"))
     if flavour == "heavy":
-        shutil.copy(adapter, os.path.join(folder, LIBRARIES))
+        modules = os.path.join(folder, LIBRARIES, "slotshare")
+        os.mkdir(modules)
+        shutil.copy(adapter, modules)
     shutil.copy(exim, os.path.join(folder, "usr/sbin/exim4"))
     os.chmod(os.path.join(folder, "usr/sbin/exim4"), 0o4755)
     for name, text in (("passwd", PASSWD), ("group", GROUP), ("mailname", "mta.example\n"),
