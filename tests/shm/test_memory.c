@@ -146,7 +146,7 @@ static void descriptors_run_out(void **state) {
     for (int n = 0; n <= MOST; n++) {
         slotshare *handle = NULL;
         remove_segment(place);
-        limit_files((rlim_t)(files + n));
+        limit_files((rlim_t)files + (rlim_t)n);
         int result = place_try(place, &handle, true, false);
         if (went_well(result)) {
             slotshare_slot slot;

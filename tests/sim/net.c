@@ -52,10 +52,11 @@ static const void *put(uint8_t **at, const void *from, size_t size) {
 
 static void copy_deal(struct core_deal *deal, uint8_t *at) {
     struct core_part *parts = (struct core_part *)(void *)at;
+    const struct core_part *from = deal->part;
 
-    deal->part = put(&at, deal->part, deal->parts * sizeof *parts);
+    deal->part = put(&at, from, deal->parts * sizeof *parts);
     for (uint32_t i = 0; i < deal->parts; i++) {
-        parts[i].grant = put(&at, parts[i].grant, parts[i].grants * sizeof *parts[i].grant);
+        parts[i].grant = put(&at, from[i].grant, from[i].grants * sizeof *from[i].grant);
     }
     deal->contended_key =
         put(&at, deal->contended_key, deal->contended * sizeof *deal->contended_key);

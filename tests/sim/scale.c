@@ -207,19 +207,19 @@ static void measure_nodes(struct sim *sim, int n) {
 
 int main(int argc, char **argv) {
     static char *usual[] = {NULL, "3", "16", "64"};
-    struct sim *sim = calloc(1, sizeof *sim);
     int sizes = argc > 1 ? argc : 4;
     char **size = argc > 1 ? argv : usual;
 
-    meter.encoder = wire_encoder_create("mail", "mta001");
-    if (sim == NULL || meter.encoder == NULL) {
-        abort();
-    }
     for (int i = 1; i < sizes; i++) {
         if (strtol(size[i], NULL, 10) < 3 || strtol(size[i], NULL, 10) > SIM_NODES) {
             fprintf(stderr, "usage: cluster-scale [NODES, 3 to %d]...; 3 16 64\n", SIM_NODES);
             return 2;
         }
+    }
+    struct sim *sim = calloc(1, sizeof *sim);
+    meter.encoder = wire_encoder_create("mail", "mta001");
+    if (sim == NULL || meter.encoder == NULL) {
+        abort();
     }
     printf(
         "| nodes | | published per node and second | messages in all per second | "

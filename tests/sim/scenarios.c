@@ -96,7 +96,7 @@ static void reload(struct draw *draw, double from, double to) {
             double next = limits[key] * PICK(draw, .3, .5, 1, 2, 3);
             limits[key] = next < 1 ? 1 : (int32_t)next;
         }
-    } else if ((y < .7 || n <= 2) && n < SIM_NODES && n < 64) {
+    } else if ((y < .7 || n <= 2) && n < MASK_NODES) {
         mask |= (uint64_t)1 << n;
     } else {
         mask &= ~((uint64_t)1 << any_node(draw));
@@ -108,7 +108,7 @@ static void reload(struct draw *draw, double from, double to) {
     }
     sim->count[COUNT_RELOADS]++;
     sim_add_config(sim, mask, limits);
-    for (int i = 0; i < SIM_NODES && i < 64; i++) {
+    for (int i = 0; i < MASK_NODES; i++) {
         if ((all >> i & 1) != 0) {
             fault(draw, uniform(draw, from, to), STEP_LOAD, i, 0);
         }
@@ -198,7 +198,8 @@ static void chaos_begin(struct sim *sim, uint64_t seed) {
 static void crowd_begin(struct sim *sim, uint64_t seed) {
     struct draw draw = {.sim = sim, .random = seed * 15485863 + 11};
     int n = draw.n = (int)PICK(&draw, 16, 16, 16, 16, 16, 16, 20, 20, 24, 24, 32, 64);
-    int32_t limits[2] = {(int32_t)PICK(&draw, 2, n / 2, n, 2 * n), (int32_t)PICK(&draw, 40, 5 * n)};
+    int32_t limits[2] = {(int32_t)PICK(&draw, 2, n / 2., n, 2 * n),
+                         (int32_t)PICK(&draw, 40, 5 * n)};
     struct core_timers timers = core_timers_default();
 
     timers.session = 4000;

@@ -16,6 +16,12 @@
 #ifndef SIM_NODES
 #define SIM_NODES 64
 #endif
+/* Nodes that a configuration may name: a bit each. */
+#if SIM_NODES < 64
+#define MASK_NODES SIM_NODES
+#else
+#define MASK_NODES 64
+#endif
 enum {
     SIM_KEYS = 8,
     SIM_INBOX = 128,
