@@ -279,7 +279,8 @@ static void yield(struct core *core, uint64_t now, const struct core_vote_reques
         now - core->coordinator_heard <= core->timers.leader) {
         return;
     }
-    uint64_t later = now + 2 * (uint64_t)RETRY_MS + core_random(core, RETRY_MS); /* it asks again before */
+    uint64_t later =
+        now + 2 * (uint64_t)RETRY_MS + core_random(core, RETRY_MS); /* it asks again before */
     core->election_due = later > core->election_due ? later : core->election_due;
     if (memory->vote_member != core->self || memory->vote_boot != core->boot ||
         memory->vote_generation != core->memory.generation) {

@@ -18,7 +18,8 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: what FILE says, else slotshare)"},
+    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0,
+     "the segment (default: what FILE says, else slotshare)"},
     {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
      "where segments are (default: what FILE says, else $SLOTSHARE_DIR, else\n"
      "/run/slotshare)"},
