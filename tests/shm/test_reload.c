@@ -182,17 +182,22 @@ static struct control *open_control(struct place *place, const struct conf *conf
     return control;
 }
 
+/* One that lasts longer than any test. */
+static void give_session(struct control *control) {
+    struct control_memory memory;
+    control_memory_load(control, &memory);
+    memory.session_end = control_now() + 600000;
+    control_memory_store(control, &memory);
+}
+
 /* A pending set lowers at once and raises when it is committed; a bridge that starts anew between
  * the two finds it. */
 static void pending_then_committed(void **state) {
     struct place *place = *state;
     struct conf *conf = load(place, CLUSTER(8));
     struct control *control = open_control(place, conf);
-    struct control_memory memory;
     uint32_t index;
-    control_memory_load(control, &memory);
-    memory.session_end = control_now() + 600000;
-    control_memory_store(control, &memory);
+    give_session(control);
     assert_int_equal(control_counter_find(control, "host:one", &index), SLOTSHARE_OK);
     slotshare *watch = place_watch(place);
     assert_int_equal(stat_of(watch, "host:one").share, 4);
@@ -239,11 +244,8 @@ static void pending_then_replaced(void **state) {
     struct conf *four = load(place, CLUSTER(4));
     struct conf *two = load(place, CLUSTER(2));
     struct control *control = open_control(place, eight);
-    struct control_memory memory;
     uint32_t index;
-    control_memory_load(control, &memory);
-    memory.session_end = control_now() + 600000;
-    control_memory_store(control, &memory);
+    give_session(control);
     assert_int_equal(control_counter_find(control, "host:one", &index), SLOTSHARE_OK);
     slotshare *watch = place_watch(place);
     assert_int_equal(control_pending_digest(control), 0);
