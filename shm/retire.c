@@ -133,5 +133,7 @@ uint32_t retire_pass(slotshare *handle, uint32_t me, uint32_t visits) {
 bool retire_wanted(const struct segment *segment) {
     uint32_t used = atomic_load_explicit(&segment->header->counters_used, memory_order_relaxed);
     uint32_t count = counter_count(segment);
-    return used > count - count / 8;
+    /* What is counted beside the entries may be off by some, below 0 as well: see entry_recount().
+     */
+    return used <= INT32_MAX && used > count - count / 8;
 }
