@@ -175,9 +175,8 @@ static const struct {
     const char *name;
     void (*answer)(struct daemon *daemon, const json_t *request, json_t *reply, json_t *errors);
 } commands[] = {
-    {"status", answer_status},
-    {"reload", answer_reload},
-    {"member-dead", answer_dead},
+    {"status", answer_status},      {"reload", answer_reload},    {"member-dead", answer_dead},
+    {"nodes", daemon_answer_nodes}, {"from", daemon_answer_from}, {"events", daemon_answer_events},
 };
 
 void daemon_admin(struct daemon *daemon) {

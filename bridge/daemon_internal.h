@@ -4,7 +4,8 @@
 /** What the parts of the daemon share: daemon_open.c, daemon.c (main loop), daemon_act.c (what the
  * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log, totals),
  * daemon_config.c (reload, promise, commit), daemon_start.c (which configuration to start with),
- * daemon_member.c (members that come and go), daemon_admin.c (what operators ask for). */
+ * daemon_member.c (members that come and go), daemon_admin.c (what operators ask for),
+ * daemon_nodes.c (what they ask for about all nodes). */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -12,6 +13,7 @@
 #include "core/core.h"
 #include "daemon.h"
 #include "edition.h"
+#include "events.h"
 #include "keys.h"
 #include "net.h"
 #include "state.h"
@@ -145,6 +147,15 @@ void daemon_send(struct daemon *daemon, const struct wire_message *message);
 
 /** Answer what operators ask for. */
 void daemon_admin(struct daemon *daemon);
+
+/** "nodes" {"counter": NAME or nothing}: what every node holds of it, or of all, and what is waited
+ * for. "from" {"node": NAME}: what that node holds of everything. "events" {"after": NUMBER}. */
+void daemon_answer_nodes(struct daemon *daemon, const json_t *request, json_t *reply,
+                         json_t *errors);
+void daemon_answer_from(struct daemon *daemon, const json_t *request, json_t *reply,
+                        json_t *errors);
+void daemon_answer_events(struct daemon *daemon, const json_t *request, json_t *reply,
+                          json_t *errors);
 
 /* ---- members ---- */
 

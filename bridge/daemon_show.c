@@ -9,7 +9,7 @@ enum {
     TOTALS_MS = 1000,
     TOTALS_MESSAGES = 8, /* of one sweep at most */
     TOTALS_COST = 50,    /* the time between sweeps is at least so many times what one takes */
-    TOTAL_OVERHEAD = 16, /* bytes around a name */
+    TOTAL_OVERHEAD = 32, /* bytes around a name */
 };
 
 static void show_coordinator(struct daemon *daemon) {
@@ -90,6 +90,8 @@ struct sweep {
     char *names;
     size_t used; /* of names */
     unsigned messages;
+    uint32_t *oldest; /* by a counter's index; NULL: no memory */
+    uint32_t oldest_count;
 };
 
 static void flush(struct sweep *sweep, bool last) {
@@ -97,6 +99,7 @@ static void flush(struct sweep *sweep, bool last) {
     struct wire_message message = {.kind = WIRE_TOTALS};
     message.totals = (struct wire_totals){.sweep = daemon->totals_sweep,
                                           .last = last,
+                                          .no_session = daemon->memory.session_end <= daemon->now,
                                           .count = (uint32_t)sweep->count,
                                           .total = sweep->total};
     const struct member *self = daemon_member(daemon, daemon->self);
@@ -107,6 +110,11 @@ static void flush(struct sweep *sweep, bool last) {
     sweep->count = 0;
     sweep->used = 0;
     sweep->messages++;
+}
+
+static int32_t share_in_force(const struct daemon *daemon, const struct control_counter *counter) {
+    const bool session = daemon->memory.session_end > daemon->now;
+    return session || counter->share < counter->reserve ? counter->share : counter->reserve;
 }
 
 static int add_total(const struct control_counter *counter, void *arg) {
@@ -121,7 +129,14 @@ static int add_total(const struct control_counter *counter, void *arg) {
     char *name = sweep->names + sweep->used;
     memcpy(name, counter->name, length);
     sweep->used += length;
-    sweep->total[sweep->count++] = (struct wire_total){name, counter->in_use};
+    const bool known = sweep->oldest != NULL && counter->index < sweep->oldest_count;
+    sweep->total[sweep->count++] = (struct wire_total){
+        .name = name,
+        .in_use = counter->in_use,
+        .share = share_in_force(sweep->daemon, counter),
+        .wants = counter->wants,
+        .oldest_ms = known ? sweep->oldest[counter->index] : 0,
+    };
     return 0;
 }
 
@@ -138,12 +153,14 @@ void daemon_totals(struct daemon *daemon) {
     sweep.names = malloc(WIRE_TOTALS_BYTES);
     if (sweep.total != NULL && sweep.names != NULL) {
         daemon->totals_sweep++;
-        control_each_used(daemon->control, add_total, &sweep);
+        sweep.oldest = control_oldest(daemon->control, &sweep.oldest_count);
+        control_each_busy(daemon->control, add_total, &sweep);
         if (sweep.messages < TOTALS_MESSAGES)
             flush(&sweep, true);
         totals_each(daemon->totals, show_sum, daemon);
         totals_expire(daemon->totals, daemon->now);
     }
+    free(sweep.oldest);
     free(sweep.total);
     free(sweep.names);
     uint64_t took = control_now() - daemon->now;

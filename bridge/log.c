@@ -8,6 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "events.h"
+
+static const char grant_event[] = "share_set";
 static const char *const level_name[] = {"error", "warning", "info", "debug"};
 
 bool log_level_parse(const char *name, enum log_level *out) {
@@ -64,10 +67,16 @@ static void put_value(struct log_line *line, const char *value) {
     put(line, "\"", 1);
 }
 
+static bool is_kept(const struct log *log, enum log_level level, const char *event) {
+    return log->events != NULL && (level <= LOG_LEVEL_INFO || strcmp(event, grant_event) == 0);
+}
+
 void log_begin(const struct log *log, struct log_line *line, enum log_level level,
                const char *event) {
     line->length = 0;
-    line->log = log != NULL && level <= log->level ? log : NULL;
+    line->level = level;
+    line->event = event;
+    line->log = log != NULL && (level <= log->level || is_kept(log, level, event)) ? log : NULL;
     if (line->log == NULL)
         return;
     struct timespec now;
@@ -81,6 +90,8 @@ void log_begin(const struct log *log, struct log_line *line, enum log_level leve
     put(line, time_text, tail > 0 ? (size_t)tail : 0);
     log_text(line, "level", level_name[level]);
     log_text(line, "event", event);
+    line->head = line->length;
+    line->time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 void log_text(struct log_line *line, const char *key, const char *value) {
@@ -106,6 +117,13 @@ void log_uint(struct log_line *line, const char *key, uint64_t value) {
 
 void log_end(struct log_line *line) {
     if (line->log == NULL)
+        return;
+    if (is_kept(line->log, line->level, line->event)) {
+        const size_t from = line->length > line->head ? line->head + 1 : line->head; /* a blank */
+        events_add(line->log->events, strcmp(line->event, grant_event) == 0, line->time_ms,
+                   level_name[line->level], line->event, line->text + from, line->length - from);
+    }
+    if (line->level > line->log->level)
         return;
     line->text[line->length] = '\n';
     /* Nowhere to complain when the log itself cannot be written. */

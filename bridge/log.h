@@ -13,8 +13,10 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 struct log {
-    int fd;               /**< where lines go, each by one write() */
-    enum log_level level; /**< lines of higher levels are dropped */
+    int fd;                /**< where lines go, each by one write() */
+    enum log_level level;  /**< lines of higher levels are dropped */
+    struct events *events; /**< keeps lines, too: those up to LOG_LEVEL_INFO and grants (an event
+                                "share_set"), whatever `level` is; NULL: nothing is kept */
 };
 
 /** @return true and *out when `name` is error, warning, info or debug. */
@@ -22,11 +24,16 @@ bool log_level_parse(const char *name, enum log_level *out);
 
 /** A line being put together. What does not fit in it is cut. */
 struct log_line {
-    const struct log *log; /**< NULL: the level is not wanted, nothing is formatted */
+    const struct log *log; /**< NULL: the line is not wanted, nothing is formatted */
+    enum log_level level;
+    const char *event; /**< a constant string */
+    int64_t time_ms;   /**< since 1970 */
+    size_t head;       /**< length of time, level and event */
     size_t length;
     char text[2048];
 };
 
+/** event: a constant string. */
 void log_begin(const struct log *log, struct log_line *line, enum log_level level,
                const char *event);
 /** Add key=value. value may be NULL: the pair is left out. */

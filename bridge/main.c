@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "events.h"
 #include "notify.h"
 
 enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4, EXIT_BROKEN = 5 };
@@ -141,6 +142,7 @@ int main(int argc, char **argv) {
     int status = parse(argc, argv, &arguments);
     if (status >= 0)
         return status;
+    arguments.log.events = events_create(); /* kept to the end; NULL: none are kept */
     status = run(&arguments);
     /* Not exit(): the network library's threads still run, and need no farewell. */
     _exit(status);

@@ -7,7 +7,9 @@
 #include "../conf/deal.h"
 
 struct figure {
-    int32_t in_use;
+    int32_t in_use, wants;
+    uint32_t share; /* + 1; 0: unlimited, or it did not say */
+    uint32_t since; /* when its oldest slot was taken, seconds + 1 of control_now(); 0: not known */
     uint32_t sweep; /* of the member, in which it was named */
 };
 
@@ -24,6 +26,7 @@ struct member {
     uint64_t heard;
     uint64_t sweep_number; /* as the member counts */
     uint32_t sweep;        /* as we count */
+    bool no_session;
 };
 
 enum { BUCKETS = 16384 };
@@ -89,10 +92,22 @@ static struct row *find_or_add(struct totals *totals, const char *name) {
 static void end_sweep(struct totals *totals, uint32_t member) {
     for (uint32_t i = 0; i < BUCKETS; i++) {
         for (struct row *row = totals->bucket[i]; row != NULL; row = row->next) {
-            if (row->figure[member].sweep != totals->member[member].sweep)
-                row->figure[member].in_use = 0;
+            struct figure *figure = &row->figure[member];
+            if (figure->sweep != totals->member[member].sweep)
+                *figure = (struct figure){.sweep = figure->sweep};
         }
     }
+}
+
+static struct figure figure_of(const struct wire_total *total, uint64_t now, uint32_t sweep) {
+    const bool known = total->oldest_ms > 0 && total->oldest_ms < now;
+    return (struct figure){
+        .in_use = total->in_use,
+        .share = (uint32_t)total->share + 1,
+        .wants = total->wants,
+        .since = known ? (uint32_t)((now - total->oldest_ms) / 1000 + 1) : 0,
+        .sweep = sweep,
+    };
 }
 
 void totals_heard(struct totals *totals, uint32_t member, uint64_t now,
@@ -104,13 +119,54 @@ void totals_heard(struct totals *totals, uint32_t member, uint64_t now,
         from->sweep++;
     from->sweep_number = message->sweep;
     from->heard = now;
+    from->no_session = message->no_session;
     for (uint32_t i = 0; i < message->count; i++) {
         struct row *row = find_or_add(totals, message->total[i].name);
         if (row != NULL)
-            row->figure[member] = (struct figure){message->total[i].in_use, from->sweep};
+            row->figure[member] = figure_of(&message->total[i], now, from->sweep);
     }
     if (message->last)
         end_sweep(totals, member);
+}
+
+static void tell(const struct figure *figure, uint64_t now, struct totals_figure *out) {
+    const uint64_t since = figure->since > 0 ? ((uint64_t)figure->since - 1) * 1000 : now;
+    *out = (struct totals_figure){
+        .in_use = figure->in_use,
+        .share = (int32_t)(figure->share - 1),
+        .wants = figure->wants,
+        .oldest_ms = now > since ? now - since : 0,
+    };
+}
+
+/* Said in the last sweep that ended, or in the one that goes on. */
+static bool is_said(const struct figure *figure) {
+    return figure->in_use > 0 || figure->share > 0 || figure->wants > 0;
+}
+
+bool totals_figure(const struct totals *totals, const char *name, uint32_t member, uint64_t now,
+                   struct totals_figure *out) {
+    const struct row *row = find(totals, name, deal_hash(name, strlen(name)));
+    if (row == NULL || member >= totals->members || !is_said(&row->figure[member]))
+        return false;
+    tell(&row->figure[member], now, out);
+    return true;
+}
+
+bool totals_no_session(const struct totals *totals, uint32_t member) {
+    return member < totals->members && totals->member[member].no_session;
+}
+
+void totals_each_of(const struct totals *totals, uint32_t member, uint64_t now,
+                    totals_member_visitor visit, void *arg) {
+    for (uint32_t i = 0; i < BUCKETS && member < totals->members; i++) {
+        for (const struct row *row = totals->bucket[i]; row != NULL; row = row->next) {
+            struct totals_figure figure;
+            tell(&row->figure[member], now, &figure);
+            if (is_said(&row->figure[member]) && visit(row->name, &figure, arg) != 0)
+                return;
+        }
+    }
 }
 
 static int32_t sum(const struct totals *totals, const struct row *row) {
@@ -120,10 +176,19 @@ static int32_t sum(const struct totals *totals, const struct row *row) {
     return total > INT32_MAX ? INT32_MAX : (int32_t)total;
 }
 
+static bool is_named(const struct totals *totals, const struct row *row) {
+    for (uint32_t i = 0; i < totals->members; i++) {
+        if (is_said(&row->figure[i]))
+            return true;
+    }
+    return false;
+}
+
 void totals_forget(struct totals *totals, uint32_t member) {
     if (totals == NULL || member >= totals->members)
         return;
     totals->member[member].heard = 0;
+    totals->member[member].no_session = false;
     totals->member[member].sweep++;
     end_sweep(totals, member);
 }
@@ -137,7 +202,7 @@ void totals_expire(struct totals *totals, uint64_t now) {
     for (uint32_t i = 0; i < BUCKETS; i++) {
         for (struct row **at = &totals->bucket[i]; *at != NULL;) {
             struct row *row = *at;
-            bool used = sum(totals, row) != 0;
+            bool used = is_named(totals, row);
             if (used || row->was_used) {
                 row->was_used = used;
                 at = &row->next;

@@ -37,11 +37,15 @@ struct wire_names {
 struct wire_total {
     const char *name;
     int32_t in_use;
+    int32_t share;      /**< that is in force; -1: unlimited, or the member did not say */
+    int32_t wants;      /**< in use, and asked for; at least in_use */
+    uint64_t oldest_ms; /**< for so long its oldest slot has been held; 0: it did not say */
 };
 
 struct wire_totals {
     uint64_t sweep;
-    bool last; /**< of its sweep: what it did not name is not in use */
+    bool last;       /**< of its sweep: what it did not name is not in use */
+    bool no_session; /**< the member has none */
     uint32_t count;
     const struct wire_total *total;
 };

@@ -253,14 +253,26 @@ static enum wire_result take_totals(struct wire_decoder *decoder, const Wire__To
     if (total == NULL)
         return WIRE_EMEMORY;
     *to = (struct wire_totals){
-        .sweep = from->sweep, .last = from->last, .count = (uint32_t)from->n_total, .total = total};
+        .sweep = from->sweep,
+        .last = from->last,
+        .no_session = from->no_session,
+        .count = (uint32_t)from->n_total,
+        .total = total,
+    };
     for (size_t i = 0; i < from->n_total; i++) {
         if (!wire_counter_name_ok(from->total[i]->counter))
             return WIRE_ENAME;
-        if (!figure_ok(from->total[i]->in_use))
+        const Wire__Total *said = from->total[i];
+        if (!figure_ok(said->in_use) || !figure_ok(said->wants) ||
+            (said->share > 0 && !figure_ok(said->share - 1)))
             return WIRE_ERANGE;
-        total[i].name = from->total[i]->counter;
-        total[i].in_use = (int32_t)from->total[i]->in_use;
+        total[i] = (struct wire_total){
+            .name = said->counter,
+            .in_use = (int32_t)said->in_use,
+            .share = (int32_t)said->share - 1,
+            .wants = (int32_t)(said->wants > said->in_use ? said->wants : said->in_use),
+            .oldest_ms = said->oldest_ms,
+        };
     }
     return WIRE_OK;
 }

@@ -229,11 +229,15 @@ static bool pack_totals(struct wire_encoder *encoder, const struct wire_totals *
         return false;
     to->sweep = from->sweep;
     to->last = from->last;
+    to->no_session = from->no_session;
     to->n_total = from->count;
     for (uint32_t i = 0; i < from->count; i++) {
         wire__total__init(&total[i]);
         total[i].counter = unconst(from->total[i].name);
         total[i].in_use = (uint32_t)from->total[i].in_use;
+        total[i].share = (uint32_t)(from->total[i].share + 1);
+        total[i].wants = (uint32_t)from->total[i].wants;
+        total[i].oldest_ms = from->total[i].oldest_ms;
         to->total[i] = &total[i];
     }
     return true;

@@ -196,8 +196,8 @@ void control_each_record(struct control *control, control_visitor visit, void *a
 void control_each_over_reserve(struct control *control, control_visitor visit, void *arg);
 /** All with more in use than their home under the pending rule set. Scans the table. */
 void control_each_unfit(struct control *control, control_visitor visit, void *arg);
-/** All with anything in use. Scans the table. */
-void control_each_used(struct control *control, control_visitor visit, void *arg);
+/** All with anything in use, or whose shares the coordinator moves now. Scans the table. */
+void control_each_busy(struct control *control, control_visitor visit, void *arg);
 /** All on which a take was refused or waits since the last call (each is reported once). */
 void control_each_wanted(struct control *control, control_visitor visit, void *arg);
 
@@ -213,6 +213,13 @@ uint32_t control_reap(struct control *control);
 /** Retire counters that nobody uses, when the table fills up. Call it now and then.
  * @return entries that came free. */
 uint32_t control_retire(struct control *control);
+
+/**
+ * For people: for how long the oldest slot of each counter has been held. Scans the slots.
+ * @param count  how many there are: counters by their index
+ * @return milliseconds, 0: none is held; free() it. NULL: no memory.
+ */
+uint32_t *control_oldest(const struct control *control, uint32_t *count);
 
 /** Tell observers about member i (the order of the rule set). heard: control_now()'s clock. */
 void control_member_heard(struct control *control, uint32_t i, uint64_t heard);

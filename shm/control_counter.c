@@ -221,6 +221,12 @@ static bool is_used(const struct segment *segment, uint32_t index) {
     return view_in_use(&segment->counters[index]) > 0;
 }
 
+static bool is_busy(const struct segment *segment, uint32_t index) {
+    return is_used(segment, index) ||
+           (atomic_load_explicit(&segment->counters[index].contended, memory_order_relaxed) &&
+            view_live(&segment->counters[index]));
+}
+
 static bool is_unfit(const struct segment *segment, uint32_t index) {
     if (!view_live(&segment->counters[index]) || !is_used(segment, index)) {
         return false;
@@ -247,8 +253,8 @@ void control_each_unfit(struct control *control, control_visitor visit, void *ar
     walk(control, is_unfit, visit, arg);
 }
 
-void control_each_used(struct control *control, control_visitor visit, void *arg) {
-    walk(control, is_used, visit, arg);
+void control_each_busy(struct control *control, control_visitor visit, void *arg) {
+    walk(control, is_busy, visit, arg);
 }
 
 static bool visit_word(struct control *control, uint32_t word, control_visitor visit, void *arg) {

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "../../bridge/events.h"
 #include "../../bridge/log.h"
 
 static char text[8192];
@@ -104,12 +105,58 @@ static void rate(void **state) {
     assert_int_equal(suppressed, 0);
 }
 
+static const json_t *field(const json_t *events, size_t i, const char *key) {
+    return json_object_get(json_array_get(events, i), key);
+}
+
+/* What is worth a line by default is kept, and grants, whatever the log's level is. */
+static void kept(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_ERROR, .events = events_create()};
+    assert_non_null(log.events);
+    log_event(&log, LOG_LEVEL_INFO, "session", "number", "3", "of", "a b", NULL);
+    log_event(&log, LOG_LEVEL_DEBUG, "detail", NULL);
+    log_event(&log, LOG_LEVEL_DEBUG, "share_set", "counter", "host:\xff", NULL);
+    log_event(&log, LOG_LEVEL_WARNING, "alone", NULL);
+    assert_string_equal(written(pipes[0]), "");
+    json_t *events = events_json(log.events, 0);
+    assert_int_equal(json_array_size(events), 3);
+    assert_string_equal(json_string_value(field(events, 0, "event")), "session");
+    assert_string_equal(json_string_value(field(events, 0, "level")), "info");
+    assert_string_equal(json_string_value(field(events, 0, "text")), "number=3 of=\"a b\"");
+    assert_true(json_integer_value(field(events, 0, "time_ms")) > 0);
+    assert_string_equal(json_string_value(field(events, 1, "text")), "counter=\"host:?\"");
+    assert_string_equal(json_string_value(field(events, 2, "event")), "alone");
+    assert_string_equal(json_string_value(field(events, 2, "text")), "");
+    assert_int_equal(json_integer_value(field(events, 2, "number")), 3);
+    json_decref(events);
+    events = events_json(log.events, 2);
+    assert_int_equal(json_array_size(events), 1);
+    json_decref(events);
+    /* Grants push each other out, and nothing else; a long line is cut. */
+    char value[4000];
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < 3 * EVENTS_KEPT; i++)
+        log_event(&log, LOG_LEVEL_DEBUG, "share_set", "counter", value, NULL);
+    events = events_json(log.events, 0);
+    assert_int_equal(json_array_size(events), 2 + EVENTS_KEPT);
+    assert_string_equal(json_string_value(field(events, 0, "event")), "session");
+    assert_int_equal(json_integer_value(field(events, 1 + EVENTS_KEPT, "number")),
+                     3 + 3 * EVENTS_KEPT);
+    assert_int_equal(json_string_length(field(events, 5, "text")), EVENTS_TEXT_MAX - 1);
+    json_decref(events);
+    events_destroy(log.events);
+    events_add(NULL, false, 0, "info", "nowhere", "", 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(levels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(kept, set_up, tear_down),
         cmocka_unit_test(rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 /* What a member says in one message. */
 static void hear(struct totals *totals, uint32_t member, uint64_t now, uint64_t sweep, bool last,
                  const char *name, int32_t in_use) {
-    struct wire_total total = {name, in_use};
+    struct wire_total total = {name, in_use, in_use / 2, in_use, in_use > 0 ? 600 : 0};
     struct wire_totals message = {
         .sweep = sweep, .last = last, .count = name != NULL ? 1 : 0, .total = &total};
     totals_heard(totals, member, now, &message);
@@ -49,6 +49,51 @@ static void sums(void **state) {
     assert_int_equal(sum_of(totals, "host:c"), -1);
     hear(totals, 1, 2000, 8, true, "host:a", 1);
     assert_int_equal(sum_of(totals, "host:a"), 4);
+    totals_destroy(totals);
+}
+
+/* What one member said, of one name and of all. */
+static int count(const char *name, const struct totals_figure *figure, void *arg) {
+    int32_t *sum = arg;
+    (void)name;
+    *sum += figure->in_use;
+    return 0;
+}
+
+static void figures(void **state) {
+    (void)state;
+    struct totals *totals = totals_create(2);
+    struct totals_figure figure;
+    int32_t in_use = 0;
+    assert_non_null(totals);
+    hear(totals, 0, 10000, 1, true, "host:a", 6);
+    assert_true(totals_figure(totals, "host:a", 0, 12000, &figure));
+    assert_int_equal(figure.in_use, 6);
+    assert_int_equal(figure.share, 3);
+    assert_int_equal(figure.wants, 6);
+    assert_in_range(figure.oldest_ms, 2600, 3600); /* kept to a second */
+    assert_false(totals_figure(totals, "host:a", 1, 12000, &figure));
+    assert_false(totals_figure(totals, "host:a", 2, 12000, &figure)); /* no such member */
+    assert_false(totals_figure(totals, "host:b", 0, 12000, &figure));
+    /* Wanted, and nothing in use: it is there, but adds nothing. */
+    struct wire_total hungry = {"host:b", 0, 0, 2, 0};
+    struct wire_totals message = {
+        .sweep = 1, .last = true, .no_session = true, .count = 1, .total = &hungry};
+    totals_heard(totals, 1, 10000, &message);
+    assert_true(totals_figure(totals, "host:b", 1, 12000, &figure));
+    assert_int_equal(figure.share, 0);
+    assert_int_equal(figure.wants, 2);
+    assert_int_equal(figure.oldest_ms, 0);
+    assert_true(totals_no_session(totals, 1));
+    assert_false(totals_no_session(totals, 0));
+    totals_each_of(totals, 0, 12000, count, &in_use);
+    totals_each_of(totals, 1, 12000, count, &in_use);
+    totals_each_of(totals, 2, 12000, count, &in_use);
+    assert_int_equal(in_use, 6);
+    /* Silent, and then not known any more. */
+    totals_expire(totals, 10001 + TOTALS_SILENT_MS);
+    assert_false(totals_figure(totals, "host:b", 1, 30000, &figure));
+    assert_false(totals_no_session(totals, 1));
     totals_destroy(totals);
 }
 
@@ -113,10 +158,8 @@ static void too_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums),
-        cmocka_unit_test(sweeps),
-        cmocka_unit_test(silence),
-        cmocka_unit_test(too_many),
+        cmocka_unit_test(sums),    cmocka_unit_test(figures),  cmocka_unit_test(sweeps),
+        cmocka_unit_test(silence), cmocka_unit_test(too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,8 +131,9 @@ static void sample_deal(struct name_table *table, struct core_deal *to) {
 }
 
 void sample(enum wire_kind kind, struct name_table *table, struct wire_message *out) {
-    static const struct wire_total total[2] = {{"host:mx.example.com", 3},
-                                               {"binding:Bulk", CONF_LIMIT_MAX}};
+    static const struct wire_total total[2] = {
+        {"host:mx.example.com", 3, 0, 7, 65000},
+        {"binding:Bulk", CONF_LIMIT_MAX, CONF_LIMIT_MAX, CONF_LIMIT_MAX, UINT64_MAX}};
     out->kind = kind;
     switch (kind) {
     case WIRE_HEARTBEAT:
@@ -150,7 +151,8 @@ void sample(enum wire_kind kind, struct name_table *table, struct wire_message *
             (struct core_vote){hash_of(PEER_NAME), hash_of(SELF_NAME), 5, 6, 7, true, {8, 9}};
         break;
     case WIRE_TOTALS:
-        out->totals = (struct wire_totals){.sweep = 4, .last = true, .count = 2, .total = total};
+        out->totals = (struct wire_totals){
+            .sweep = 4, .last = true, .no_session = true, .count = 2, .total = total};
         break;
     }
 }
@@ -253,10 +255,14 @@ static void same_vote(const struct core_vote *a, const struct core_vote *b) {
 static void same_totals(const struct wire_totals *a, const struct wire_totals *b) {
     assert_int_equal(a->sweep, b->sweep);
     assert_int_equal(a->last, b->last);
+    assert_int_equal(a->no_session, b->no_session);
     assert_int_equal(a->count, b->count);
     for (uint32_t i = 0; i < a->count; i++) {
         assert_string_equal(a->total[i].name, b->total[i].name);
         assert_int_equal(a->total[i].in_use, b->total[i].in_use);
+        assert_int_equal(a->total[i].share, b->total[i].share);
+        assert_int_equal(a->total[i].wants, b->total[i].wants);
+        assert_int_equal(a->total[i].oldest_ms, b->total[i].oldest_ms);
     }
 }
 

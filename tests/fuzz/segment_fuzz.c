@@ -218,7 +218,7 @@ static void serve(void) {
     uint32_t index;
     control_memory_load(control, &memory);
     control_each_wanted(control, see_control, control);
-    control_each_used(control, see_control, control);
+    control_each_busy(control, see_control, control);
     control_each_record(control, see_control, control);
     control_each_over_reserve(control, see_control, control);
     if (known(control_counter_find(control, "host:full.example", &index)) == SLOTSHARE_OK) {

@@ -288,7 +288,7 @@ static void walks(void **state) {
     assert_int_equal(take_all(handle, slot), 8);
     const struct slotshare_connection open = to_domain("unlimited.example");
     assert_int_equal(slotshare_acquire(handle, &open, &slot[8]), SLOTSHARE_OK);
-    control_each_used(control, count_visit, &used);
+    control_each_busy(control, count_visit, &used);
     assert_int_equal(used, 2);
     control_each_over_reserve(control, count_visit, &over);
     assert_int_equal(over, 1);
