@@ -299,6 +299,10 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
         core->counter[key].limit = core->counter[key].pending_limit;
     }
     take_effect(core, now);
+    if (!member_holds(core) && !MUTANT(core, MUTANT_GONE_IN_SESSION)) {
+        /* The next configuration may bring it back, as one that has no session. */
+        config_end_session(core, now);
+    }
     heartbeat_soon(core, now);
     return true;
 }

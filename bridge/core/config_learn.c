@@ -9,10 +9,7 @@ enum {
 
 /* ---- commits ---- */
 
-void config_keep_to_reserve(struct core *core, uint64_t now) {
-    if (core->leading) {
-        coordinator_step_down(core);
-    }
+void config_end_session(struct core *core, uint64_t now) {
     if (core->memory.session_end > now) {
         core->memory.session_end = now;
         core->scan_ok = core->scan_asked = core->scanning = false;
@@ -20,6 +17,16 @@ void config_keep_to_reserve(struct core *core, uint64_t now) {
     core->admitting = false;
     core->memory.session_number = 0;
     core->memory_dirty = true;
+    /* An admission under way would give back what was given up here: T is not over, and no number
+     * of a session is left to compare it with. Only what answers a join from now on counts. */
+    core->joins_from = MUTANT(core, MUTANT_OLD_ADMISSION) ? 0 : core->sequence + 1;
+}
+
+void config_keep_to_reserve(struct core *core, uint64_t now) {
+    if (core->leading) {
+        coordinator_step_down(core);
+    }
+    config_end_session(core, now);
 }
 
 /* Others have committed what is not known here: what it deals this node cannot be known either. */

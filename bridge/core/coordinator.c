@@ -217,14 +217,17 @@ static bool accounts_fit(const struct core *core, uint32_t key) {
     return true;
 }
 
-/* A new node holds nothing, and takes nothing before it is told of the commit: its proposal will
- * do. (It may not even hear this coordinator, which its file need not name.) */
+/* A new node holds nothing, and takes nothing before it is told of the commit: where others
+ * remember what was promised its proposal will do. (It may not even hear this coordinator, which
+ * its file need not name.) When all are new, nobody else would know: they might found something
+ * else, too. */
 static bool ready(const struct core *core, const struct peer *peer) {
     if (peer->hash == core->self) {
         return core->fits;
     }
     return (peer->ready == core->pending.epoch && peer->ready_digest == core->pending.digest) ||
-           (peer->is_new && peer->proposed == core->pending.digest);
+           (peer->is_new && peer->proposed == core->pending.digest &&
+            (core->committed.epoch != 0 || MUTANT(core, MUTANT_FOUND_UNPROMISED)));
 }
 
 static bool may_commit(const struct core *core) {

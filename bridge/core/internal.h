@@ -167,6 +167,7 @@ struct core {
     uint32_t applying;    /* counters with a share on its way */
     uint64_t apply_due;   /* when that has failed; 0: none is */
     bool admitting;       /* the session below starts when applying is 0 */
+    uint64_t joins_from;  /* heartbeats from this one on may be answered by an admission */
     struct core_session admit_session;
     uint64_t admit_end, admit_floor;
     bool scan_asked, scan_ok;
@@ -303,8 +304,9 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch);
 
 /* ---- config_learn.c ---- */
 
-/** End the session by our own hand: no more than the reserve, and step down, until admitted anew.
- */
+/** End the session by our own hand: no more than the reserve until admitted anew. */
+void config_end_session(struct core *core, uint64_t now);
+/** The same, and step down. */
 void config_keep_to_reserve(struct core *core, uint64_t now);
 
 /** A member says that this is committed. proven: in answer to what was sent from here lately. */

@@ -27,8 +27,9 @@ static const struct sent *find_sent(const struct core *core, uint64_t sequence) 
 static void admit(struct core *core, uint64_t now, const struct core_part *part) {
     const struct sent *sent = find_sent(core, part->ack);
 
-    if (sent == NULL || sent->at + core->timers.session <= now || core->applying != 0 ||
-        core->admitting || core->leaving || part->incomplete || part->grants > core->keys) {
+    if (sent == NULL || sent->sequence < core->joins_from ||
+        sent->at + core->timers.session <= now || core->applying != 0 || core->leaving ||
+        part->incomplete || part->grants > core->keys) {
         return;
     }
     struct core_session mine = core_memory_session(core);

@@ -27,6 +27,8 @@ enum core_mutant {
                                */
     MUTANT_ADMIT_AS_SAID,     /**< an admission gives what the join said, free or not */
     MUTANT_READY_UNPROMISED,  /**< a proposal counts as a promise */
+    MUTANT_FOUND_UNPROMISED,  /**< the first configuration is committed without the others' promise
+                               */
     MUTANT_PROMISE_NOT_KEPT,  /**< a promise is forgotten at a restart */
     MUTANT_FOREIGN_GOES_ON,   /**< a configuration that is not known here is no reason to stop */
     MUTANT_ADOPT_UNPROVEN,    /**< a new node takes any commit that it hears of */
@@ -42,6 +44,8 @@ enum core_mutant {
     MUTANT_SHORT_VOTE,       /**< a vote is over before the leadership that it gave */
     MUTANT_GROW_UNCOUNTED,   /**< growth counts when it is confirmed, not before it is sent */
     MUTANT_NO_RESEND,        /**< a grant is sent once */
+    MUTANT_OLD_ADMISSION,    /**< an admission from before a session was given up starts one */
+    MUTANT_GONE_IN_SESSION,  /**< who is removed keeps its session */
     MUTANT_COUNT
 };
 

@@ -1,55 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Short stories, one rule each: what random runs seldom meet. Three nodes, one counter of 30 (home
- * 10, reserve 5), a network that loses only what the story says. The seed moves the moments. */
+/* Short stories, one rule each: what random runs seldom meet. */
 #include <stdlib.h>
 
-#include "sim.h"
-
-enum { A, B, C };
-
-static void demand(struct sim *sim, int node, int32_t wanted) {
-    sim->node[node].demand[0] = wanted;
-    if (wanted == 0) {
-        node_close_all(sim, node, 0);
-    }
-    node_workers(sim, node);
-}
-
-static void set_cut(struct sim *sim, int from, int to, bool is_cut) {
-    sim->cut[from][to] = is_cut ? 1 : 0;
-}
-
-static void isolate(struct sim *sim, int node, bool out, bool in) {
-    for (int i = 0; i < 3; i++) {
-        set_cut(sim, node, i, out);
-        set_cut(sim, i, node, in);
-    }
-}
-
-static double seconds(const struct sim *sim) {
-    return (double)sim->now / 1e6;
-}
-
-static void start(struct sim *sim, uint64_t seed, sim_story story) {
-    struct core_timers timers = core_timers_default();
-    const int32_t limit = 30;
-
-    timers.drain = 2000;
-    timers.grace = 600;
-    sim_start(sim, seed, 3, &limit, 1, 50, &timers);
-    sim->hold_s = 1e6;
-    sim->tail = 0;
-    sim->story = story;
-}
-
-static void at(struct sim *sim, double s, uint64_t what) {
-    plan_step(sim, s, STEP_STORY)->a = what;
-}
-
-/* A moment that the seed picks. */
-static double moment(struct sim *sim, double from, double to) {
-    return sim_draw_uniform(&sim->planner, from, to);
-}
+#include "stories.h"
 
 /* ---- two coordinators at once, because a vote was forgotten ---- */
 
@@ -193,146 +146,6 @@ static void old_term_begin(struct sim *sim, uint64_t seed) {
     at(sim, 9.5, FEED_C);
     at(sim, moment(sim, 9.8, 10), PAUSE_A);
     at(sim, 12, WAKE_A);
-}
-
-/* ---- configurations ---- */
-
-enum {
-    LOAD_A,
-    LOAD_B,
-    LOAD_C,
-    LOAD_B_BUSY,
-    FITS_B,
-    ALONE_C,
-    HEAR_C,
-    HUNGRY_ALL,
-    HUNGRY_B_ONLY,
-    MODEST,
-    GREEDY_C,
-    FIRST,
-    HEAL_C,
-    BUSY_C,
-    GO_C
-};
-
-static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
-    (void)b;
-    switch (what) {
-    case LOAD_A:
-    case LOAD_B:
-    case LOAD_C:
-        node_load(sim, what == LOAD_A ? A : what == LOAD_B ? B : C);
-        break;
-    case LOAD_B_BUSY: /* it promises, but does not fit yet, as if something were in use there */
-        node_load(sim, B);
-        sim->node[B].fits_told = true;
-        break;
-    case FITS_B:
-        sim->node[B].fits_told = false;
-        break;
-    case ALONE_C:
-        isolate(sim, C, true, true);
-        break;
-    case HEAR_C:
-        isolate(sim, C, true, false);
-        demand(sim, C, 60);
-        break;
-    case HUNGRY_ALL:
-        demand(sim, A, 60);
-        demand(sim, B, 60);
-        break;
-    case HUNGRY_B_ONLY:
-        demand(sim, A, 20); /* its home in the second configuration */
-        demand(sim, B, 60);
-        break;
-    case MODEST:
-        demand(sim, C, 10);
-        break;
-    case BUSY_C:
-        demand(sim, C, 15);
-        break;
-    case GREEDY_C:
-        demand(sim, C, 60);
-        break;
-    case GO_C:
-        node_bridge_leave(sim, C, 60);
-        break;
-    case HEAL_C:
-        isolate(sim, C, false, false);
-        break;
-    default:
-        node_bridge_crash(sim, A, 0.05);
-        break;
-    }
-}
-
-static void doubled_limit(struct sim *sim) {
-    const int32_t limit = 60;
-    sim_add_config(sim, 7, &limit);
-}
-
-/* A member without a session learns of a commit: it must not go to its new home. */
-static void commit_alone_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, config_story);
-    doubled_limit(sim);
-    at(sim, 5, LOAD_A);
-    at(sim, 5.1, LOAD_C);
-    at(sim, 5.2, LOAD_B_BUSY);
-    at(sim, moment(sim, 9.5, 10), ALONE_C);
-    at(sim, 30, HUNGRY_ALL);
-    at(sim, 40, FITS_B);
-    at(sim, 56, HEAR_C);
-}
-
-/* A report from before a commit arrives after it, and lowers what is counted: C learns of the
- * commit late. */
-static double old_report_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
-    if (from == A && to == C && message->type == CORE_SEND_DEAL && message->deal.epoch == 2) {
-        return seconds(sim) < 33 ? .8 : 0;
-    }
-    if (to == C && message->type != CORE_SEND_DEAL && seconds(sim) > 29) {
-        return -1; /* heartbeats would tell it, too */
-    }
-    bool after = message->type == CORE_SEND_HEARTBEAT && message->heartbeat.epoch == 2;
-    return from == C && to == A && after && seconds(sim) < 36 ? .6 : 0;
-}
-
-static void old_report_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, config_story);
-    sim->intercept = old_report_intercept;
-    doubled_limit(sim);
-    at(sim, 5, LOAD_B);
-    at(sim, 5.1, LOAD_C);
-    at(sim, 10, MODEST);
-    at(sim, 12, HUNGRY_B_ONLY);
-    at(sim, moment(sim, 29.5, 30), LOAD_A);
-    at(sim, 31.2, GREEDY_C);
-}
-
-/* A commit while a member without a session still has more in use than its new reserve. */
-static double unknown_b_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
-    (void)to;
-    bool quiet = seconds(sim) > 18 && seconds(sim) < 22 && from == B;
-    return quiet && message->type != CORE_SEND_VOTE ? -1 : 0;
-}
-
-static void commit_use_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, config_story);
-    sim->timers.drain = 8000;
-    for (int i = 0; i < 3; i++) {
-        node_host_crash(sim, i, 0.001); /* so that they start again with that */
-    }
-    sim->intercept = unknown_b_intercept;
-    doubled_limit(sim);
-    at(sim, 5, LOAD_A);
-    at(sim, 5.1, LOAD_C);
-    at(sim, 5.2, LOAD_B_BUSY);
-    at(sim, 10, BUSY_C);
-    at(sim, 13, ALONE_C);
-    at(sim, 19, FITS_B);
-    at(sim, moment(sim, 17.9, 18.1), FIRST);
-    at(sim, 20.7, HEAL_C);
-    at(sim, 21, HUNGRY_ALL);
 }
 
 /* ---- a forgotten record, and its grant again ---- */
@@ -535,23 +348,6 @@ static void leave_busy_begin(struct sim *sim, uint64_t seed) {
     at(sim, 22, FROM_C);
 }
 
-/* A commit while it drains: it has promised its new home, and may have that in use. */
-static void leave_commit_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, config_story);
-    sim->timers.drain = 8000;
-    for (int i = 0; i < 3; i++) {
-        node_host_crash(sim, i, 0.001); /* so that they start again with that */
-    }
-    doubled_limit(sim);
-    at(sim, 5, BUSY_C);
-    at(sim, 6, LOAD_C);
-    at(sim, 6.1, LOAD_A);
-    at(sim, 6.2, LOAD_B_BUSY);
-    at(sim, moment(sim, 9, 10), GO_C);
-    at(sim, 10.2, FITS_B);
-    at(sim, 11.5, HUNGRY_ALL);
-}
-
 /* ---- a grant that is lost is sent again ---- */
 
 enum { MORE_FOR_C, HAS_C };
@@ -582,98 +378,6 @@ static void lost_grant_begin(struct sim *sim, uint64_t seed) {
     sim->intercept = lost_grant_intercept;
     at(sim, moment(sim, 9, 10), MORE_FOR_C);
     at(sim, 14, HAS_C);
-}
-
-/* ---- names that die and come back ---- */
-
-enum { DIES_C, CHANGE_AB, VOUCH_AB, RETURNS_C, GREED_AB, GREED_C, DEAF_B, LOSE_A, STARVE_A };
-
-static void vouch_for_c(struct sim *sim) {
-    for (int i = A; i <= B; i++) {
-        core_vouch_dead(sim->node[i].core, sim_local(sim, i), sim->node[C].hash);
-    }
-}
-
-static void name_story(struct sim *sim, uint64_t what, uint64_t file) {
-    switch (what) {
-    case DIES_C:
-        node_bury(sim, C);
-        sim->node[C].vouched = 0;
-        break;
-    case CHANGE_AB:
-        node_load_file(sim, A, 1);
-        node_load_file(sim, B, 1);
-        break;
-    case VOUCH_AB:
-        vouch_for_c(sim);
-        break;
-    case RETURNS_C:
-        node_return(sim, C, (int)file);
-        break;
-    case GREED_AB:
-        demand(sim, A, 60);
-        demand(sim, B, 60);
-        break;
-    case GREED_C:
-        demand(sim, C, 60);
-        break;
-    case DEAF_B:
-        set_cut(sim, C, B, true);
-        break;
-    case STARVE_A:
-        demand(sim, A, 60);
-        break;
-    default:
-        node_bridge_crash(sim, A, 0.05);
-        break;
-    }
-}
-
-/* What the first configuration's members said arrives at a new node of that file, when its name was
- * removed long ago. */
-static double old_word_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
-    bool when = seconds(sim) > 8 && seconds(sim) < 9;
-    if (from == A && to == B && message->type == CORE_SEND_HEARTBEAT && when) {
-        net_again(sim, C, message, 20);
-    }
-    return 0;
-}
-
-static void old_word_begin(struct sim *sim, uint64_t seed) {
-    const int32_t limit = 30;
-
-    start(sim, seed, name_story);
-    sim->intercept = old_word_intercept;
-    sim_add_config(sim, 3, &limit);
-    at(sim, 5, DIES_C);
-    at(sim, 14, CHANGE_AB);
-    at(sim, moment(sim, 14.1, 15), VOUCH_AB);
-    at(sim, 18, GREED_AB);
-    at(sim, 22, RETURNS_C);
-    at(sim, 23, GREED_C);
-}
-
-/* It comes back and is dealt to; then somebody leads who only knew that it was dead. */
-static double b_leads_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
-    (void)to;
-    return from == A && message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) > 30 ? -1 : 0;
-}
-
-static void was_dead_begin(struct sim *sim, uint64_t seed) {
-    const int32_t limit = 60;
-
-    start(sim, seed, name_story);
-    sim->intercept = b_leads_intercept;
-    sim_add_config(sim, 7, &limit);
-    at(sim, 5, DIES_C);
-    at(sim, 5.1, DEAF_B);
-    at(sim, 14, CHANGE_AB);
-    at(sim, moment(sim, 14.1, 15), VOUCH_AB);
-    plan_step(sim, 20, STEP_STORY)->a = RETURNS_C;
-    sim->step[sim->steps - 1].b = 1;
-    at(sim, 25, GREED_C);
-    at(sim, moment(sim, 30, 31), LOSE_A);
-    at(sim, 32, STARVE_A);
 }
 
 /* ---- without a majority, but not without seeing anybody ---- */
@@ -724,6 +428,9 @@ const struct sim_scenario sim_directed[] = {
     {"lost-grant", 15, false, lost_grant_begin},
     {"old-word", 35, false, old_word_begin},
     {"was-dead", 45, false, was_dead_begin},
+    {"found-alone", 40, false, found_alone_begin},
+    {"back-soon", 14, false, back_soon_begin},
+    {"old-admission", 10, false, old_admission_begin},
     {"seen", 50, false, seen_begin},
     {NULL, 0, false, NULL},
 };

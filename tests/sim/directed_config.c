@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/* Short stories of configurations: files that change, names that die and come back. */
+#include "stories.h"
+
+/* ---- configurations ---- */
+
+enum {
+    LOAD_A,
+    LOAD_B,
+    LOAD_C,
+    LOAD_B_BUSY,
+    FITS_B,
+    ALONE_C,
+    HEAR_C,
+    HUNGRY_ALL,
+    HUNGRY_B_ONLY,
+    MODEST,
+    GREEDY_C,
+    FIRST,
+    HEAL_C,
+    BUSY_C,
+    GO_C
+};
+
+static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case LOAD_A:
+    case LOAD_B:
+    case LOAD_C:
+        node_load(sim, what == LOAD_A ? A : what == LOAD_B ? B : C);
+        break;
+    case LOAD_B_BUSY: /* it promises, but does not fit yet, as if something were in use there */
+        node_load(sim, B);
+        sim->node[B].fits_told = true;
+        break;
+    case FITS_B:
+        sim->node[B].fits_told = false;
+        break;
+    case ALONE_C:
+        isolate(sim, C, true, true);
+        break;
+    case HEAR_C:
+        isolate(sim, C, true, false);
+        demand(sim, C, 60);
+        break;
+    case HUNGRY_ALL:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    case HUNGRY_B_ONLY:
+        demand(sim, A, 20); /* its home in the second configuration */
+        demand(sim, B, 60);
+        break;
+    case MODEST:
+        demand(sim, C, 10);
+        break;
+    case BUSY_C:
+        demand(sim, C, 15);
+        break;
+    case GREEDY_C:
+        demand(sim, C, 60);
+        break;
+    case GO_C:
+        node_bridge_leave(sim, C, 60);
+        break;
+    case HEAL_C:
+        isolate(sim, C, false, false);
+        break;
+    default:
+        node_bridge_crash(sim, A, 0.05);
+        break;
+    }
+}
+
+static void doubled_limit(struct sim *sim) {
+    const int32_t limit = 60;
+    sim_add_config(sim, 7, &limit);
+}
+
+/* A member without a session learns of a commit: it must not go to its new home. */
+void commit_alone_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    doubled_limit(sim);
+    at(sim, 5, LOAD_A);
+    at(sim, 5.1, LOAD_C);
+    at(sim, 5.2, LOAD_B_BUSY);
+    at(sim, moment(sim, 9.5, 10), ALONE_C);
+    at(sim, 30, HUNGRY_ALL);
+    at(sim, 40, FITS_B);
+    at(sim, 56, HEAR_C);
+}
+
+/* A report from before a commit arrives after it, and lowers what is counted: C learns of the
+ * commit late. */
+static double old_report_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (from == A && to == C && message->type == CORE_SEND_DEAL && message->deal.epoch == 2) {
+        return seconds(sim) < 33 ? .8 : 0;
+    }
+    if (to == C && message->type != CORE_SEND_DEAL && seconds(sim) > 29) {
+        return -1; /* heartbeats would tell it, too */
+    }
+    bool after = message->type == CORE_SEND_HEARTBEAT && message->heartbeat.epoch == 2;
+    return from == C && to == A && after && seconds(sim) < 36 ? .6 : 0;
+}
+
+void old_report_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    sim->intercept = old_report_intercept;
+    doubled_limit(sim);
+    at(sim, 5, LOAD_B);
+    at(sim, 5.1, LOAD_C);
+    at(sim, 10, MODEST);
+    at(sim, 12, HUNGRY_B_ONLY);
+    at(sim, moment(sim, 29.5, 30), LOAD_A);
+    at(sim, 31.2, GREEDY_C);
+}
+
+/* A commit while a member without a session still has more in use than its new reserve. */
+static double unknown_b_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)to;
+    bool quiet = seconds(sim) > 18 && seconds(sim) < 22 && from == B;
+    return quiet && message->type != CORE_SEND_VOTE ? -1 : 0;
+}
+
+void commit_use_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    sim->timers.drain = 8000;
+    for (int i = 0; i < 3; i++) {
+        node_host_crash(sim, i, 0.001); /* so that they start again with that */
+    }
+    sim->intercept = unknown_b_intercept;
+    doubled_limit(sim);
+    at(sim, 5, LOAD_A);
+    at(sim, 5.1, LOAD_C);
+    at(sim, 5.2, LOAD_B_BUSY);
+    at(sim, 10, BUSY_C);
+    at(sim, 13, ALONE_C);
+    at(sim, 19, FITS_B);
+    at(sim, moment(sim, 17.9, 18.1), FIRST);
+    at(sim, 20.7, HEAL_C);
+    at(sim, 21, HUNGRY_ALL);
+}
+
+/* A commit while it drains: it has promised its new home, and may have that in use. */
+void leave_commit_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, config_story);
+    sim->timers.drain = 8000;
+    for (int i = 0; i < 3; i++) {
+        node_host_crash(sim, i, 0.001); /* so that they start again with that */
+    }
+    doubled_limit(sim);
+    at(sim, 5, BUSY_C);
+    at(sim, 6, LOAD_C);
+    at(sim, 6.1, LOAD_A);
+    at(sim, 6.2, LOAD_B_BUSY);
+    at(sim, moment(sim, 9, 10), GO_C);
+    at(sim, 10.2, FITS_B);
+    at(sim, 11.5, HUNGRY_ALL);
+}
+
+/* ---- names that die and come back ---- */
+
+enum { DIES_C, CHANGE_AB, VOUCH_AB, RETURNS_C, GREED_AB, GREED_C, DEAF_B, LOSE_A, STARVE_A };
+
+static void vouch_for_c(struct sim *sim) {
+    for (int i = A; i <= B; i++) {
+        core_vouch_dead(sim->node[i].core, sim_local(sim, i), sim->node[C].hash);
+    }
+}
+
+static void name_story(struct sim *sim, uint64_t what, uint64_t file) {
+    switch (what) {
+    case DIES_C:
+        node_bury(sim, C);
+        sim->node[C].vouched = 0;
+        break;
+    case CHANGE_AB:
+        node_load_file(sim, A, 1);
+        node_load_file(sim, B, 1);
+        break;
+    case VOUCH_AB:
+        vouch_for_c(sim);
+        break;
+    case RETURNS_C:
+        node_return(sim, C, (int)file);
+        break;
+    case GREED_AB:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    case GREED_C:
+        demand(sim, C, 60);
+        break;
+    case DEAF_B:
+        set_cut(sim, C, B, true);
+        break;
+    case STARVE_A:
+        demand(sim, A, 60);
+        break;
+    default:
+        node_bridge_crash(sim, A, 0.05);
+        break;
+    }
+}
+
+/* What the first configuration's members said arrives at a new node of that file, when its name was
+ * removed long ago. */
+static double old_word_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool when = seconds(sim) > 8 && seconds(sim) < 9;
+    if (from == A && to == B && message->type == CORE_SEND_HEARTBEAT && when) {
+        net_again(sim, C, message, 20);
+    }
+    return 0;
+}
+
+void old_word_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 30;
+
+    start(sim, seed, name_story);
+    sim->intercept = old_word_intercept;
+    sim_add_config(sim, 3, &limit);
+    at(sim, 5, DIES_C);
+    at(sim, 14, CHANGE_AB);
+    at(sim, moment(sim, 14.1, 15), VOUCH_AB);
+    at(sim, 18, GREED_AB);
+    at(sim, 22, RETURNS_C);
+    at(sim, 23, GREED_C);
+}
+
+/* It comes back and is dealt to; then somebody leads who only knew that it was dead. */
+static double b_leads_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)to;
+    return from == A && message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) > 30 ? -1 : 0;
+}
+
+void was_dead_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 60;
+
+    start(sim, seed, name_story);
+    sim->intercept = b_leads_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 5, DIES_C);
+    at(sim, 5.1, DEAF_B);
+    at(sim, 14, CHANGE_AB);
+    at(sim, moment(sim, 14.1, 15), VOUCH_AB);
+    plan_step(sim, 20, STEP_STORY)->a = RETURNS_C;
+    sim->step[sim->steps - 1].b = 1;
+    at(sim, 25, GREED_C);
+    at(sim, moment(sim, 30, 31), LOSE_A);
+    at(sim, 32, STARVE_A);
+}
+
+/* ---- an admission of a session that was given up ---- */
+
+enum { FULL_C, LESS_FOR_C, FULL_AB, WITHDRAW_C };
+
+static void given_up_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case FULL_C:
+        demand(sim, C, 60);
+        break;
+    case LESS_FOR_C:
+        node_load_file(sim, C, 1);
+        break;
+    case FULL_AB:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    default:
+        node_load_file(sim, C, 0);
+        break;
+    }
+}
+
+/* Each admission of C comes again when its session is over by its own hand, and nothing else does.
+ */
+static double given_up_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool deal = to == C && from != C && message->type == CORE_SEND_DEAL;
+    for (uint32_t i = 0; deal && seconds(sim) < 4 && i < message->deal.parts; i++) {
+        const struct core_part *part = &message->deal.part[i];
+        if (part->to == sim->node[C].hash && part->admission) {
+            net_again(sim, C, message, 4.2);
+        }
+    }
+    return deal && seconds(sim) > 5.9 ? -1 : 0;
+}
+
+void old_admission_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 9;
+
+    start(sim, seed, given_up_story);
+    sim->intercept = given_up_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, .5, FULL_C);
+    at(sim, moment(sim, 3.2, 3.4), LESS_FOR_C);
+    at(sim, 5, FULL_AB);
+    at(sim, moment(sim, 6, 6.3), WITHDRAW_C);
+}
+
+/* ---- one founds alone, and the others something else ---- */
+
+enum { OTHER_FILE_AB, HUNGRY, REMOVE_C, BRING_BACK_C };
+
+static void found_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == OTHER_FILE_AB) {
+        node_load_file(sim, A, 1);
+        node_load_file(sim, B, 1);
+    } else {
+        for (int i = A; i <= C; i++) {
+            demand(sim, i, 60);
+        }
+    }
+}
+
+/* C leads, and is not heard any more when it says that all agree. */
+static double found_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (from == C && to != C) {
+        bool agreed = message->type == CORE_SEND_DEAL &&
+                      (message->deal.agreed != 0 || message->deal.epoch != 0);
+        return agreed ? -1 : 0;
+    }
+    return message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) < 9 ? -1 : 0;
+}
+
+void found_alone_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 30;
+
+    sim->new_nodes = true;
+    start(sim, seed, found_story);
+    sim->intercept = found_intercept;
+    sim_add_config(sim, 3, &limit);
+    at(sim, moment(sim, 9, 10), OTHER_FILE_AB);
+    at(sim, 14, HUNGRY);
+}
+
+/* ---- a member that is removed, and back before its session would have ended ---- */
+
+static void back_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    for (int i = A; i <= C; i++) {
+        if (what == HUNGRY) {
+            demand(sim, i, 60);
+        } else {
+            node_load_file(sim, i, what == REMOVE_C ? 1 : 2);
+        }
+    }
+}
+
+/* It would be admitted soon: not before it has taken what it may. */
+static double back_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    return from == C && to == A && message->type == CORE_SEND_HEARTBEAT &&
+                   message->heartbeat.epoch == 3 && seconds(sim) < 12
+               ? -1
+               : 0;
+}
+
+void back_soon_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 30;
+
+    start(sim, seed, back_story);
+    sim->intercept = back_intercept;
+    sim_add_config(sim, 3, &limit);
+    sim_add_config(sim, 7, &limit);
+    at(sim, moment(sim, 5, 6), REMOVE_C);
+    at(sim, 7, BRING_BACK_C);
+    at(sim, 8, HUNGRY);
+}
