@@ -237,6 +237,15 @@ static void join(struct core *core, uint64_t now, const struct core_heartbeat *h
 
 /* ---- */
 
+/* A new node that would take what is committed here for the newest, when what is promised may have
+ * been committed elsewhere, perhaps on an operator's word that this very name is dead. Without an
+ * answer it waits. */
+static bool is_behind(const struct core *core, const struct peer *peer) {
+    bool bound = core->promised || core->promising;
+    return peer->is_new && bound && core->committed.epoch != 0 &&
+           peer->proposed != core->pending.digest && !MUTANT(core, MUTANT_NEW_BEHIND);
+}
+
 /* What a member says of configurations, if this is the newest that it said. */
 static void note_config(struct core *core, uint64_t now, const struct core_heartbeat *heartbeat,
                         int at) {
@@ -255,8 +264,9 @@ static void note_config(struct core *core, uint64_t now, const struct core_heart
     peer->proposed = heartbeat->proposed;
     peer->is_new = heartbeat->epoch == 0;
     peer->proposed_at = now;
-    if (core->pending.members != 0 || heartbeat->proposed != 0 ||
-        heartbeat->epoch != core->committed.epoch) {
+    bool differs = core->pending.members != 0 || heartbeat->proposed != 0 ||
+                   heartbeat->epoch != core->committed.epoch;
+    if (differs && !is_behind(core, peer)) {
         peer->hello = heartbeat->sequence;
     }
 }

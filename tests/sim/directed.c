@@ -428,6 +428,7 @@ const struct sim_scenario sim_directed[] = {
     {"lost-grant", 15, false, lost_grant_begin},
     {"old-word", 35, false, old_word_begin},
     {"was-dead", 45, false, was_dead_begin},
+    {"new-behind", 35, false, new_behind_begin},
     {"found-alone", 40, false, found_alone_begin},
     {"back-soon", 14, false, back_soon_begin},
     {"old-admission", 10, false, old_admission_begin},

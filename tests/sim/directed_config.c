@@ -251,6 +251,29 @@ void was_dead_begin(struct sim *sim, uint64_t seed) {
     at(sim, 32, STARVE_A);
 }
 
+/* A alone knows of the commit that was made without C, and then C is set up anew with the old file.
+ */
+static double behind_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool knows = (message->type == CORE_SEND_DEAL && message->deal.epoch == 2) ||
+                 (message->type == CORE_SEND_HEARTBEAT && message->heartbeat.epoch == 2);
+    bool asks = message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) > 16;
+    return from == A && to != A && (knows || asks) ? -1 : 0;
+}
+
+void new_behind_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 12;
+
+    start(sim, seed, name_story);
+    sim->intercept = behind_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 5, DIES_C);
+    at(sim, 13, CHANGE_AB);
+    at(sim, moment(sim, 13.2, 14), VOUCH_AB);
+    at(sim, 20, RETURNS_C);
+    at(sim, 21, GREED_C);
+    at(sim, 22, GREED_AB);
+}
+
 /* ---- an admission of a session that was given up ---- */
 
 enum { FULL_C, LESS_FOR_C, FULL_AB, WITHDRAW_C };
