@@ -216,16 +216,16 @@ static uint64_t hash_of(const char *domain, const unsigned char *secret, size_t 
 
 /* Whoever sends mail to many domains picks the names of counters. Here he knows the secret, or
  * knows all but that: names which all fall into one chain with one secret lie spread with another.
- * With 200 names in 2,048 chains more than 12 in one have a chance of about one in 10^19. */
+ * With 200 names in 4,096 chains more than 12 in one have a chance of less than one in 10^20. */
 static void flooding_needs_the_secret(void **state) {
     struct place *place = *state;
     unsigned char known[sizeof((struct header *)0)->secret];
     char name[FLOOD][32];
-    place_config(place, "[node]\nname = a\ncounters = 4096\ncounters_max = 4096\nslots = 64\n"
+    place_config(place, "[node]\nname = a\ncounters = 16384\ncounters_max = 16384\nslots = 64\n"
                         "owners = 4\n");
     slotshare *handle = place_open(place);
     const struct segment *segment = &handle->segment;
-    assert_true(segment->bucket_count >= 2048);
+    assert_true(segment->bucket_count >= 4096);
     for (int own = 0; own < 2; own++) {
         memset(known, 'k', sizeof known);
         if (own) {
