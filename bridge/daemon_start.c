@@ -33,7 +33,7 @@ static int no_member(const struct edition *file, char *error, size_t size) {
     const struct conf *conf = file->conf;
     (void)snprintf(error, size,
                    "%s: this node, \"%s\", is not in the member list: add \"member %s = "
-                   "tcp://HOST:PORT\" to [cluster], or set the right name in [node]",
+                   "tls+tcp://HOST:PORT\" to [cluster], or set the right name in [node]",
                    conf->file, conf->node, conf->node);
     return -1;
 }

@@ -53,10 +53,11 @@ static void check_self(struct parse *parse) {
     if (parse->absent)
         return;
     const uint32_t line = parse->lines.name != 0 ? parse->lines.name : parse->lines.cluster;
-    errors_add(&parse->errors, line,
-               "this node, \"%s\"%s, is not in the member list: add \"member %s = tcp://HOST:PORT\""
-               " to [cluster], or set the right name in [node]",
-               conf->node, parse->lines.name != 0 ? "" : " (from the host's name)", conf->node);
+    errors_add(
+        &parse->errors, line,
+        "this node, \"%s\"%s, is not in the member list: add \"member %s = tls+tcp://HOST:PORT\""
+        " to [cluster], or set the right name in [node]",
+        conf->node, parse->lines.name != 0 ? "" : " (from the host's name)", conf->node);
 }
 
 /* Without its files TLS cannot start; say so now and not when the first peer fails to connect. */
@@ -75,6 +76,35 @@ static void check_tls(struct parse *parse) {
                    missing[0], missing[1], missing[2]);
 }
 
+/* Without TLS whoever reaches the port reads what is delivered where, and speaks for members. Only
+ * what an operator gives is judged: what was committed before this rule was is still read. */
+static void check_plain_url(struct parse *parse, const char *url, uint32_t line) {
+    if (*url == '\0' || value_url_tls(url) || parse->as_node != NULL)
+        return;
+    if (!parse->plain)
+        errors_add(&parse->errors, line,
+                   "%s is without TLS: write tls+%s, and certificate, key and ca in [cluster] "
+                   "(slotshare pki makes them); or \"tls = off\" in [cluster] to do without",
+                   url, url);
+    else if (!parse->insecure && !value_url_loopback(url))
+        errors_add(&parse->errors, line,
+                   "%s without TLS is open to all who reach it, because it is not a loopback "
+                   "address: write tls+%s without \"tls = off\"; or \"insecure = yes\" in "
+                   "[cluster] when nobody else is on that network",
+                   url, url);
+}
+
+static void check_plain(struct parse *parse) {
+    const struct conf *conf = parse->conf;
+    check_plain_url(parse, conf->listen, parse->lines.listen);
+    for (uint32_t i = 0; i < conf->members; i++)
+        check_plain_url(parse, conf->member[i].url, conf->member[i].line);
+    if (parse->insecure && !parse->plain)
+        errors_add(&parse->errors, parse->lines.insecure,
+                   "insecure = yes says that \"tls = off\" is meant, which is not there: remove "
+                   "it, or add that");
+}
+
 static void check_members(struct parse *parse) {
     struct conf *conf = parse->conf;
     uint32_t sharing = 0;
@@ -85,9 +115,10 @@ static void check_members(struct parse *parse) {
             check_pair(parse, &conf->member[j], &conf->member[i]);
     }
     if (sharing == 0)
-        errors_add(&parse->errors, parse->lines.cluster,
-                   "[cluster] has no member that holds slots: add \"member NAME = tcp://HOST:PORT\""
-                   " lines, one for each node");
+        errors_add(
+            &parse->errors, parse->lines.cluster,
+            "[cluster] has no member that holds slots: add \"member NAME = tls+tcp://HOST:PORT\""
+            " lines, one for each node");
     else
         check_self(parse);
     if (parse->lines.reserve == 0)
@@ -123,6 +154,7 @@ void check_cluster(struct parse *parse) {
         return;
     check_members(parse);
     check_tls(parse);
+    check_plain(parse);
 }
 
 static int by_key(const void *left, const void *right) {

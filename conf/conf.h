@@ -102,7 +102,9 @@ void conf_free(struct conf *conf);
  * takes it out of the cluster must be read, too.
  *
  * @param file  its path, for messages
- * @param node  the name of this node, instead of what [node] says; NULL: as [node] says
+ * @param node  the name of this node, instead of what [node] says; NULL: as [node] says. With it
+ *              the text is one that was taken before: whether its addresses may be without TLS is
+ *              not judged again
  */
 int conf_load_text(const char *file, const char *text, size_t size, const char *node,
                    struct conf **out, struct conf_errors *errors);

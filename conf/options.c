@@ -86,6 +86,26 @@ static void set_state(const struct setting *setting) {
     set_path(setting, &setting->parse->conf->state);
 }
 
+/* One of two words: yes or no, as they are called here. */
+static bool set_word(const struct setting *setting, const char *yes, const char *no, bool *out) {
+    *out = strcasecmp(setting->value, yes) == 0;
+    return *out || strcasecmp(setting->value, no) == 0;
+}
+
+static void set_tls(const struct setting *setting) {
+    bool on = true;
+    if (!set_word(setting, "on", "off", &on))
+        wrong(setting, "write on or off");
+    else
+        setting->parse->plain = !on;
+}
+
+static void set_insecure(const struct setting *setting) {
+    setting->parse->lines.insecure = setting->line;
+    if (!set_word(setting, "yes", "no", &setting->parse->insecure))
+        wrong(setting, "write yes or no");
+}
+
 static void set_certificate(const struct setting *setting) {
     set_path(setting, &setting->parse->conf->certificate);
 }
@@ -311,6 +331,8 @@ static const struct option options[] = {
     {"session", SECTION_CLUSTER, set_session, false, false},
     {"drain", SECTION_CLUSTER, set_drain, false, false},
     {"take_over_after", SECTION_CLUSTER, set_take_over_after, false, false},
+    {"tls", SECTION_CLUSTER, set_tls, false, false},
+    {"insecure", SECTION_CLUSTER, set_insecure, false, false},
     {"certificate", SECTION_CLUSTER, set_certificate, false, false},
     {"key", SECTION_CLUSTER, set_key, false, false},
     {"ca", SECTION_CLUSTER, set_ca, false, false},

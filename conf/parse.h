@@ -55,16 +55,18 @@ struct grouped {
 /** Where the single sections and those options stand that are checked against others; 0: not. */
 struct parse_lines {
     uint32_t node, cluster;
-    uint32_t name, counters_max, owners, slots, listen, reserve;
+    uint32_t name, counters_max, owners, slots, listen, reserve, insecure;
 };
 
-enum { PARSE_OPTIONS_MAX = 24 };
+enum { PARSE_OPTIONS_MAX = 26 };
 
 struct parse {
     struct errors errors;
     struct conf *conf;
     const char *as_node;              /**< this node's name in any case; NULL: as [node] says */
     bool absent;                      /**< this node need not be a member */
+    bool plain;                       /**< tls = off */
+    bool insecure;                    /**< insecure = yes */
     struct section section;           /**< the one being read */
     uint32_t seen[PARSE_OPTIONS_MAX]; /**< lines of the options of this section */
     struct parse_lines lines;

@@ -110,6 +110,16 @@ bool value_url_tls(const char *url) {
     return strncmp(url, "tls", 3) == 0;
 }
 
+bool value_url_loopback(const char *url) {
+    const char *address = value_url_address(url);
+    char host[CONF_URL_MAX + 1];
+    unsigned char bytes[4];
+    (void)snprintf(host, sizeof host, "%.*s", (int)(strrchr(address, ':') - address), address);
+    if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+        return true;
+    return inet_pton(AF_INET, host, bytes) == 1 && bytes[0] == 127;
+}
+
 const char *value_url_address(const char *url) {
     return strstr(url, "//") + 2;
 }

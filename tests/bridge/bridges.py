@@ -201,7 +201,7 @@ class Cluster:
 
     def config_of(self, node, limits=None, members=None):
         members = "".join(f"member {n.name} = {n.url}\n" for n in members or self.nodes)
-        tls = ""
+        tls = "tls = off\ninsecure = yes\n"  # hosts of their own network, in tests/net
         if node.url.startswith("tls"):
             base = os.path.join(self.directory, node.name)
             tls = (f"certificate = {base}.pem\nkey = {base}.key\n"

@@ -20,6 +20,7 @@ counters = 64
 slots = 64
 owners = 8
 [cluster]
+tls = off
 replicate = outbound_domains
 member mta1 = tcp://127.0.0.1:{port}
 """

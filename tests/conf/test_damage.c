@@ -10,13 +10,14 @@
 #include "../../conf/layout.h"
 
 #define MAX "cluster_max_outbound_connections = "
-static const char text[] = "[node]\nname = a\n[cluster]\nreplicate = outbound_domains\n"
-                           "member a = tcp://a:1\nmember b = tcp://b:1\nwitness c = tcp://c:1\n"
-                           "[global]\n" MAX "128\n[binding \"bulk\"]\n" MAX "40\n"
-                           "[domain \"yahoo.com\"]\n" MAX "10\ncount_per = binding domain\n"
-                           "[binding \"bulk\" domain \"yahoo.com\"]\n" MAX "30\n"
-                           "[host \"edge.omniti.com\"]\n" MAX "2\n"
-                           "[binding \"bulk\" host \"edge.omniti.com\"]\n" MAX "1\n";
+static const char text[] =
+    "[node]\nname = a\n[cluster]\ntls = off\ninsecure = yes\nreplicate = outbound_domains\n"
+    "member a = tcp://a:1\nmember b = tcp://b:1\nwitness c = tcp://c:1\n"
+    "[global]\n" MAX "128\n[binding \"bulk\"]\n" MAX "40\n"
+    "[domain \"yahoo.com\"]\n" MAX "10\ncount_per = binding domain\n"
+    "[binding \"bulk\" domain \"yahoo.com\"]\n" MAX "30\n"
+    "[host \"edge.omniti.com\"]\n" MAX "2\n"
+    "[binding \"bulk\" host \"edge.omniti.com\"]\n" MAX "1\n";
 
 static const struct slotshare_connection connections[] = {
     {"bulk", "yahoo.com", "edge.omniti.com"},

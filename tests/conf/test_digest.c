@@ -10,7 +10,7 @@
 #define LIMITS                                                                                     \
     "[host \"x\"]\ncluster_max_outbound_connections = 5\n"                                         \
     "[binding \"bulk\"]\ncluster_max_outbound_connections = 7\n"
-#define CLUSTER "[cluster]\nreplicate = outbound_domains\n"
+#define CLUSTER "[cluster]\ntls = off\ninsecure = yes\nreplicate = outbound_domains\n"
 static const char base[] = "[node]\nname = a\n" CLUSTER MEMBERS LIMITS;
 
 static struct conf *with(const char *text) {
@@ -38,7 +38,8 @@ static void what_counts(void **state) {
     changes(base, NULL);
     changes("; a comment\n[binding \"bulk\"]\ncluster_max_outbound_connections = 7\n"
             "[host \"X.\"]\ncluster_max_outbound_connections = 5\n[node]\nname = b\nslots = 9000\n"
-            "[cluster]\nmember b = tcp://elsewhere:9\nreplicate = outbound_domains\n"
+            "[cluster]\ntls = off\ninsecure = yes\nmember b = tcp://elsewhere:9\nreplicate = "
+            "outbound_domains\n"
             "member a = tcp://10.0.0.7:1\nreserve = 50%\n",
             NULL);
     changes("[node]\nname = a\n" CLUSTER "session = 3\ndrain = 9\nreserve = 20\n" MEMBERS LIMITS,

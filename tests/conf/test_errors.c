@@ -15,7 +15,9 @@
 #define NO_OPTION                                                                                  \
     ": no \"option = value\": write one on this line, whole (values do not go on over several "    \
     "lines), or begin the line with ';' to make it a comment\n"
-#define CLUSTER "[node]\nname = a\n[cluster]\nmember a = tcp://h:1\n" /* four lines */
+#define CLUSTER                                                                                    \
+    "[node]\nname = a\n[cluster]\ntls = off\ninsecure = yes\nmember a = tcp://h:1\n" /* six lines  \
+                                                                                      */
 
 static void section_headers(void **state) {
     (void)state;
@@ -112,8 +114,8 @@ static void sections_that_stand_twice(void **state) {
         {"[node]\n[global]\n[NODE]\n",
          "3: [node] stands here twice, first in line 1: merge them\n"},
         {CLUSTER "[cluster]\nreserve = x\n",
-         "5: [cluster] stands here twice, first in line 3: merge them\n"
-         "6: reserve = x: write a whole percentage from 0% to 100%\n"},
+         "7: [cluster] stands here twice, first in line 3: merge them\n"
+         "8: reserve = x: write a whole percentage from 0% to 100%\n"},
         {"[global]\n\n[Global]\n" MAX "1\n[global]\n",
          "3: [global] stands here twice, first in line 1: merge them\n"
          "5: [global] stands here twice, first in line 3: merge them\n"},
@@ -142,8 +144,8 @@ static void options_in_general(void **state) {
                                            "segment, directory, state, listen, "
                                            "http, counters, counters_max, owners, slots\n"},
         {CLUSTER "slots = 3\n",
-         "5: unknown option \"slots\": this section has name, replicate, member NAME, witness "
-         "NAME, reserve, session, drain, take_over_after, certificate, key, ca\n"},
+         "7: unknown option \"slots\": this section has name, replicate, member NAME, witness "
+         "NAME, reserve, session, drain, take_over_after, tls, insecure, certificate, key, ca\n"},
         {"[host \"h\"]\nmax_outbound_connections = 3\n",
          "2: unknown option \"max_outbound_connections\": this section has "
          "cluster_max_outbound_connections, count_per\n"},
@@ -307,7 +309,7 @@ static void all_errors_in_one_pass_in_the_order_of_the_lines(void **state) {
                    "anything\n",
                    "1: option \"stray\" stands before the first section: put it under one\n"
                    "3: this node, \"nobody\", is not in the member list: add \"member nobody = "
-                   "tcp://HOST:PORT\" to [cluster], or set the right name in [node]\n"
+                   "tls+tcp://HOST:PORT\" to [cluster], or set the right name in [node]\n"
                    "4: slots = few: write a number from 1 to 1048576\n"
                    "6: tcp://h is not an address: it has no port; write tcp://HOST:PORT or "
                    "tls+tcp://HOST:PORT\n"

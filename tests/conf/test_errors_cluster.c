@@ -14,44 +14,54 @@
 #define NO_OPTION                                                                                  \
     ": no \"option = value\": write one on this line, whole (values do not go on over several "    \
     "lines), or begin the line with ';' to make it a comment\n"
-#define CLUSTER "[node]\nname = a\n[cluster]\nmember a = tcp://h:1\n" /* four lines */
+#define PLAIN "[cluster]\ntls = off\ninsecure = yes\n" /* three lines */
+#define WITHOUT(url)                                                                               \
+    "is without TLS: write tls+" url ", and certificate, key and ca in [cluster] (slotshare pki "  \
+    "makes them); or \"tls = off\" in [cluster] to do without\n"
+#define OPEN(url)                                                                                  \
+    "without TLS is open to all who reach it, because it is not a loopback address: write "        \
+    "tls+" url                                                                                     \
+    " without \"tls = off\"; or \"insecure = yes\" in [cluster] when nobody else is on that "      \
+    "network\n"
+#define CLUSTER "[node]\nname = a\n" PLAIN "member a = tcp://h:1\n" /* six lines */
 
 static void replication(void **state) {
     (void)state;
     static const char needs[] = "a limit outside the host scopes needs \"replicate = "
                                 "outbound_domains\" in [cluster]\n";
     char errors[600];
-    (void)snprintf(errors, sizeof errors, "6: %s8: %s10: %s12: %s", needs, needs, needs, needs);
+    (void)snprintf(errors, sizeof errors, "8: %s10: %s12: %s14: %s", needs, needs, needs, needs);
     support_errors(CLUSTER "[global]\n" MAX "-1\n[binding \"b\"]\n" MAX "1\n[domain \"d\"]\n" MAX
                            "1\n[binding \"b\" domain \"d\"]\n" MAX "1\n[host \"h\"]\n" MAX
                            "1\n[binding \"b\" host \"h\"]\n" MAX "1\n",
                    errors);
     support_errors(CLUSTER "replicate = inbound\n[global]\n" MAX "1\n",
-                   "5: replicate = inbound: write \"outbound_domains\", nothing else can be "
+                   "7: replicate = inbound: write \"outbound_domains\", nothing else can be "
                    "replicated\n");
 }
 
 static void members(void **state) {
     (void)state;
     const struct support_wrong rows[] = {
-        {"[node]\nname = z\n[cluster]\nmember a = tcp://h:1\n",
-         "2: this node, \"z\", is not in the member list: add \"member z = tcp://HOST:PORT\" to "
+        {"[node]\nname = z\n" PLAIN "member a = tcp://h:1\n",
+         "2: this node, \"z\", is not in the member list: add \"member z = tls+tcp://HOST:PORT\" "
+         "to "
          "[cluster], or set the right name in [node]\n"},
         {"[cluster]\n[node]\nname = a\n",
-         "1: [cluster] has no member that holds slots: add \"member NAME = tcp://HOST:PORT\" "
+         "1: [cluster] has no member that holds slots: add \"member NAME = tls+tcp://HOST:PORT\" "
          "lines, one for each node\n"},
-        {"[cluster]\nwitness a = tcp://h:1\n[node]\nname = a\n",
-         "1: [cluster] has no member that holds slots: add \"member NAME = tcp://HOST:PORT\" "
+        {PLAIN "witness a = tcp://h:1\n[node]\nname = a\n",
+         "1: [cluster] has no member that holds slots: add \"member NAME = tls+tcp://HOST:PORT\" "
          "lines, one for each node\n"},
         {CLUSTER "member b = tcp://i:1\nwitness b = tcp://j:1\n",
-         "6: member \"b\" stands here twice, first in line 5: names must differ\n"},
+         "8: member \"b\" stands here twice, first in line 7: names must differ\n"},
         {CLUSTER "member B = tcp://H.:01\n",
-         "5: member \"B\" has the address of \"a\" (line 4): h:1; each member needs its own\n"},
-        {"[node]\nname = b\n[cluster]\nmember b = tcp://[::1]:1\nmember a = tcp://[0::1]:1\n",
-         "5: member \"a\" has the address of \"b\" (line 4): [::1]:1; each member needs its own\n"},
-        {CLUSTER "member = tcp://i:1\n", "5: the member has no name: write one\n"},
+         "7: member \"B\" has the address of \"a\" (line 6): h:1; each member needs its own\n"},
+        {"[node]\nname = b\n" PLAIN "member b = tcp://[::1]:1\nmember a = tcp://[0::1]:1\n",
+         "7: member \"a\" has the address of \"b\" (line 6): [::1]:1; each member needs its own\n"},
+        {CLUSTER "member = tcp://i:1\n", "7: the member has no name: write one\n"},
         {CLUSTER "member b c = tcp://i:1\n",
-         "5: \"b c\" is not the name of a member: names hold no space, quote, comma or control "
+         "7: \"b c\" is not the name of a member: names hold no space, quote, comma or control "
          "character\n"},
     };
     SUPPORT_WRONG(rows);
@@ -66,19 +76,19 @@ static void a_node_that_took_the_name_of_its_host(void **state) {
     (void)snprintf(
         errors, sizeof errors,
         "2: this node, \"%s\" (from the host's name), is not in the member list: add "
-        "\"member %s = tcp://HOST:PORT\" to [cluster], or set the right name in [node]\n",
+        "\"member %s = tls+tcp://HOST:PORT\" to [cluster], or set the right name in [node]\n",
         host, host);
-    support_errors("\n[cluster]\nmember not-this-host = tcp://h:1\n", errors);
+    support_errors("\n" PLAIN "member not-this-host = tcp://h:1\n", errors);
 }
 
 static void one_member_too_many(void **state) {
     (void)state;
     char text[8192];
-    size_t length = (size_t)snprintf(text, sizeof text, "[node]\nname = m0\n[cluster]\n");
+    size_t length = (size_t)snprintf(text, sizeof text, "[node]\nname = m0\n" PLAIN);
     for (int i = 0; i <= CONF_MEMBERS_MAX; i++)
         length += (size_t)snprintf(text + length, sizeof text - length, "member m%d = tcp://h:%d\n",
                                    i, i + 1);
-    support_errors(text, "68: one member too many: a cluster has at most 64\n");
+    support_errors(text, "70: one member too many: a cluster has at most 64\n");
 }
 
 static void urls(void **state) {
@@ -111,13 +121,12 @@ static void urls(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[256];
         char errors[512];
-        (void)snprintf(text, sizeof text,
-                       "[node]\nname = a\nlisten = %s\n[cluster]\nmember a = %s\n", rows[i].url,
-                       rows[i].url);
+        (void)snprintf(text, sizeof text, "[node]\nname = a\nlisten = %s\n" PLAIN "member a = %s\n",
+                       rows[i].url, rows[i].url);
         (void)snprintf(
             errors, sizeof errors,
             "3: %s is not an address: %s; write tcp://HOST:PORT or tls+tcp://HOST:PORT\n"
-            "5: %s is not an address: %s; write tcp://HOST:PORT or tls+tcp://HOST:PORT\n",
+            "7: %s is not an address: %s; write tcp://HOST:PORT or tls+tcp://HOST:PORT\n",
             rows[i].url, rows[i].problem, rows[i].url, rows[i].problem);
         support_errors(text, errors);
     }
@@ -129,16 +138,16 @@ static void tls(void **state) {
         {"[node]\nname = a\n[cluster]\nmember b = tls+tcp://h:1\nmember a = tls+tcp://h:2\n",
          "4: tls+tcp needs files that [cluster] does not name: certificate key ca\n"},
         {"[node]\nname = a\n[cluster]\nkey = /k\nmember b = tcp://h:1\nmember a = tls+tcp://h:2\n"
-         "ca = /ca\n",
+         "ca = /ca\ntls = off\ninsecure = yes\n",
          "6: tls+tcp needs files that [cluster] does not name: certificate\n"},
-        {"[node]\nname = a\nlisten = tls+tcp://h:3\n[cluster]\nmember a = tcp://h:2\n"
+        {"[node]\nname = a\nlisten = tls+tcp://h:3\n" PLAIN "member a = tcp://h:2\n"
          "certificate = /c\n",
          "3: tls+tcp needs files that [cluster] does not name: key ca\n"},
-        {"[node]\nname = a\n[cluster]\nmember a = tcp://h:2\ncertificate = c\nkey = k\nca = a\n"
+        {"[node]\nname = a\n" PLAIN "member a = tcp://h:2\ncertificate = c\nkey = k\nca = a\n"
          "drain = 1\n",
-         "5: certificate = c: write a path that begins with '/'\n"
-         "6: key = k: write a path that begins with '/'\n"
-         "7: ca = a: write a path that begins with '/'\n"},
+         "7: certificate = c: write a path that begins with '/'\n"
+         "8: key = k: write a path that begins with '/'\n"
+         "9: ca = a: write a path that begins with '/'\n"},
     };
     SUPPORT_WRONG(rows);
 }
@@ -182,7 +191,7 @@ static void values(void **state) {
         for (size_t j = 0; j < 7 && rows[i].bad[j] != NULL; j++) {
             char text[256];
             char errors[256];
-            const int line = strncmp(rows[i].section, CLUSTER, sizeof CLUSTER - 1) == 0 ? 5 : 3;
+            const int line = strncmp(rows[i].section, CLUSTER, sizeof CLUSTER - 1) == 0 ? 7 : 3;
             (void)snprintf(text, sizeof text, "%s%s = %s\n", rows[i].section, rows[i].option,
                            rows[i].bad[j]);
             (void)snprintf(errors, sizeof errors, "%d: %s = %s: %s\n", line, rows[i].option,
@@ -208,6 +217,55 @@ static void sizes_that_do_not_fit_together(void **state) {
     conf_free(support_conf("[node]\nowners = 11\nslots = 11\n"));
 }
 
+/* Without TLS only in so many words, and then only where nobody else is. */
+static void plain(void **state) {
+    (void)state;
+    const struct support_wrong rows[] = {
+        {"[node]\nname = a\nlisten = tcp://0.0.0.0:1\n[cluster]\nmember a = tcp://127.0.0.1:1\n",
+         "3: tcp://0.0.0.0:1 " WITHOUT("tcp://0.0.0.0:1") "5: tcp://127.0.0.1:1 " WITHOUT(
+             "tcp://127.0.0.1:1")},
+        {"[node]\nname = a\n[cluster]\ntls = ON\nmember a = tcp://[::1]:1\n",
+         "5: tcp://[::1]:1 " WITHOUT("tcp://[::1]:1")},
+        {"[node]\nname = a\n[cluster]\ntls = off\nmember a = tcp://127.9.9.9:1\n"
+         "member b = tcp://localhost:1\nmember c = tcp://[::1]:1\nmember d = tcp://h:1\n"
+         "member e = tcp://localhost.h:1\nmember f = tcp://128.0.0.1:1\nmember g = tcp://[::2]:1\n",
+         "8: tcp://h:1 " OPEN("tcp://h:1") "9: tcp://localhost.h:1 " OPEN("tcp://localhost.h:1") //
+         "10: tcp://128.0.0.1:1 " OPEN("tcp://128.0.0.1:1")                                      //
+         "11: tcp://[::2]:1 " OPEN("tcp://[::2]:1")},
+        {"[node]\nname = a\n[cluster]\ninsecure = no\nmember a = tcp://h:1\ntls = off\n",
+         "5: tcp://h:1 " OPEN("tcp://h:1")},
+        {"[node]\nname = a\n[cluster]\ninsecure = yes\nmember a = tls+tcp://h:1\n"
+         "certificate = /c\nkey = /k\nca = /a\n",
+         "4: insecure = yes says that \"tls = off\" is meant, which is not there: remove it, or "
+         "add "
+         "that\n"},
+        {CLUSTER "tls = off\n",
+         "7: tls is set twice in this section, first in line 4: remove one\n"},
+        {"[node]\nname = a\n[cluster]\ntls = no\ninsecure = on\nmember a = tls+tcp://h:1\n"
+         "certificate = /c\nkey = /k\nca = /a\n",
+         "4: tls = no: write on or off\n5: insecure = on: write yes or no\n"},
+    };
+    SUPPORT_WRONG(rows);
+    conf_free(support_conf("[node]\nname = a\n[cluster]\ntls = off\nmember a = tcp://127.0.0.1:1\n"
+                           "member b = tcp://localhost:1\n"));
+    conf_free(support_conf("[node]\nname = a\n" PLAIN "member a = tcp://h:1\n"));
+    conf_free(support_conf("[node]\nname = a\n[cluster]\ntls = on\nmember a = tls+tcp://h:1\n"
+                           "certificate = /c\nkey = /k\nca = /a\n"));
+}
+
+/* What a cluster committed before there was that rule is still read. */
+static void stored_before(void **state) {
+    static const char text[] = "[cluster]\nmember a = tcp://h:1\n";
+    struct conf *conf = NULL;
+    struct conf_errors errors;
+    (void)state;
+    assert_int_equal(conf_load_text("f", text, sizeof text - 1, "a", &conf, &errors), 0);
+    conf_errors_free(&errors);
+    conf_free(conf);
+    assert_int_equal(conf_load_text("f", text, sizeof text - 1, NULL, &conf, &errors), -1);
+    conf_errors_free(&errors);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replication),
@@ -216,6 +274,8 @@ int main(void) {
         cmocka_unit_test(one_member_too_many),
         cmocka_unit_test(urls),
         cmocka_unit_test(tls),
+        cmocka_unit_test(plain),
+        cmocka_unit_test(stored_before),
         cmocka_unit_test(values),
         cmocka_unit_test(sizes_that_do_not_fit_together),
     };

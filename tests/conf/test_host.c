@@ -24,7 +24,7 @@ static void up_to_its_first_dot(void **state) {
     assert_string_equal(conf->node, "Mta7");
     conf_free(conf);
     host = "plain";
-    conf = support_conf("[cluster]\nmember plain = tcp://h:1\n");
+    conf = support_conf("[cluster]\ntls = off\ninsecure = yes\nmember plain = tcp://h:1\n");
     assert_string_equal(conf->node, "plain");
     conf_free(conf);
 }
@@ -39,7 +39,7 @@ static void one_that_is_no_name(void **state) {
                        "0: this host's name (\"%s\") cannot be the node's name: write name = in "
                        "[node]\n",
                        i == 3 ? "a b" : "");
-        support_errors("[cluster]\nmember a = tcp://h:1\n", errors);
+        support_errors("[cluster]\ntls = off\ninsecure = yes\nmember a = tcp://h:1\n", errors);
         conf_free(support_conf("[node]\nname = a\n")); /* then it does not matter */
     }
 }

@@ -9,7 +9,7 @@
 
 #define MAX "cluster_max_outbound_connections = "
 #define THREE                                                                                      \
-    "[node]\nname = b\n[cluster]\nreplicate = outbound_domains\n"                                  \
+    "[node]\nname = b\n[cluster]\ntls = off\ninsecure = yes\nreplicate = outbound_domains\n"       \
     "member c = tcp://10.0.0.3:7946\nmember a = tcp://10.0.0.1:7946\n"                             \
     "member b = tcp://10.0.0.2:7946\n"
 
@@ -76,7 +76,7 @@ static void cluster_defaults_and_order(void **state) {
     assert_string_equal(conf->member[1].name, "b");
     assert_string_equal(conf->member[2].name, "c");
     assert_string_equal(conf->member[2].url, "tcp://10.0.0.3:7946");
-    assert_int_equal(conf->member[2].line, 5);
+    assert_int_equal(conf->member[2].line, 7);
     assert_int_equal(conf->self, 1);
     assert_int_equal(conf->reserve_percent, 25);
     assert_int_equal(conf->session_ms, 6000);
@@ -108,16 +108,18 @@ static void cluster_options(void **state) {
 
 static void reserve_of_two_members_is_half(void **state) {
     (void)state;
-    struct conf *conf =
-        support_conf("[node]\nname = a\n[cluster]\nmember a = tcp://a:1\nmember b = tcp://b:1\n");
+    struct conf *conf = support_conf("[node]\nname = a\n[cluster]\ntls = off\ninsecure = "
+                                     "yes\nmember a = tcp://a:1\nmember b = tcp://b:1\n");
     assert_int_equal(conf->reserve_percent, 50);
     conf_free(conf);
-    conf = support_conf("[node]\nname = a\n[cluster]\nmember a = tcp://a:1\n"
-                        "member b = tcp://b:1\nreserve = 0\n");
+    conf = support_conf(
+        "[node]\nname = a\n[cluster]\ntls = off\ninsecure = yes\nmember a = tcp://a:1\n"
+        "member b = tcp://b:1\nreserve = 0\n");
     assert_int_equal(conf->reserve_percent, 0);
     conf_free(conf);
-    conf = support_conf("[node]\nname = a\n[cluster]\nmember a = tcp://a:1\n"
-                        "member b = tcp://b:1\nwitness c = tcp://c:1\n");
+    conf = support_conf(
+        "[node]\nname = a\n[cluster]\ntls = off\ninsecure = yes\nmember a = tcp://a:1\n"
+        "member b = tcp://b:1\nwitness c = tcp://c:1\n");
     assert_int_equal(conf->reserve_percent, 25);
     conf_free(conf);
 }
@@ -126,8 +128,9 @@ static void reserve_of_two_members_is_half(void **state) {
 static void replicate_is_for_clusters(void **state) {
     (void)state;
     conf_free(support_conf("[global]\n" MAX "1\n"));
-    conf_free(support_conf("[node]\nname = a\n[cluster]\nmember a = tcp://a:1\n[host \"h\"]\n" MAX
-                           "1\n[binding \"b\" host \"h\"]\n" MAX "1\n[domain \"d\"]\n"));
+    conf_free(support_conf("[node]\nname = a\n[cluster]\ntls = off\ninsecure = yes\nmember a = "
+                           "tcp://a:1\n[host \"h\"]\n" MAX "1\n[binding \"b\" host \"h\"]\n" MAX
+                           "1\n[domain \"d\"]\n"));
 }
 
 static void limits_are_sorted_by_scope_and_name(void **state) {
@@ -228,7 +231,8 @@ static void many_limits(void **state) {
 static void the_most_members(void **state) {
     (void)state;
     char text[8192];
-    size_t length = (size_t)snprintf(text, sizeof text, "[node]\nname = m09\n[cluster]\n");
+    size_t length = (size_t)snprintf(text, sizeof text,
+                                     "[node]\nname = m09\n[cluster]\ntls = off\ninsecure = yes\n");
     for (int i = CONF_MEMBERS_MAX - 1; i >= 0; i--)
         length += (size_t)snprintf(text + length, sizeof text - length,
                                    "member m%02d = tcp://h:%d\n", i, i + 1);
@@ -258,8 +262,9 @@ static void a_rule_set_tells_what_it_was_made_of(void **state) {
     assert_int_equal(self, deal_hash("b", 1));
     free((void *)rules.base);
 
-    rules = support_rules("[node]\nname = w\n[cluster]\nmember a = tcp://a:1\n"
-                          "witness w = tcp://w:1\n");
+    rules = support_rules(
+        "[node]\nname = w\n[cluster]\ntls = off\ninsecure = yes\nmember a = tcp://a:1\n"
+        "witness w = tcp://w:1\n");
     assert_int_equal(ruleset_members(&rules, &members, &self), SLOTSHARE_OK);
     assert_int_equal(members.count, 1);
     assert_int_equal(self, 0);

@@ -15,11 +15,12 @@ static void write_file(char *path, const char *text) {
     assert_int_equal(close(fd), 0);
 }
 
-static const char good[] = "[node]\nname = a\ndirectory = /d\n[cluster]\nmember a = tcp://h:1\n"
-                           "key = /k\nca = /c\ncertificate = /f\nreplicate = outbound_domains\n"
-                           "[global]\ncluster_max_outbound_connections = 1\n"
-                           "[binding_group \"g\"]\nbindings = b c\n"
-                           "[host \"h\"]\ncluster_max_outbound_connections = 1\n";
+static const char good[] =
+    "[node]\nname = a\ndirectory = /d\n[cluster]\ntls = off\ninsecure = yes\nmember a = tcp://h:1\n"
+    "key = /k\nca = /c\ncertificate = /f\nreplicate = outbound_domains\n"
+    "[global]\ncluster_max_outbound_connections = 1\n"
+    "[binding_group \"g\"]\nbindings = b c\n"
+    "[host \"h\"]\ncluster_max_outbound_connections = 1\n";
 
 static void a_good_file(void **state) {
     (void)state;

@@ -51,7 +51,8 @@ static void readers_survive_a_writer(void **state) {
     static const struct slotshare_connection connections[] = {
         {"bulk", "yahoo.com", "mx"}, {"b", "d", "mx"}, {"x", "yahoo.com", "h"}, {"x", "y", "z"}};
     struct shared shared = {
-        .version = {support_rules("[node]\nname = a\n[cluster]\nreplicate = outbound_domains\n"
+        .version = {support_rules("[node]\nname = a\n[cluster]\ntls = off\ninsecure = "
+                                  "yes\nreplicate = outbound_domains\n"
                                   "member a = tcp://a:1\nmember b = tcp://b:1\n[global]\n" MAX
                                   "9\n[domain \"yahoo.com\"]\n" MAX "1048574\n"
                                   "[binding \"bulk\"]\n" MAX "-1\n[host \"mx\"]\n" MAX "2\n"),

@@ -135,6 +135,7 @@ owners = 1024
 slots = 4096
 
 [cluster]
+tls = off
 replicate = outbound_domains
 session = {SESSION}
 drain = {DRAIN}

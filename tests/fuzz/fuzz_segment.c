@@ -15,7 +15,7 @@
 
 const char fuzz_limits[] = "[node]\nname = mta1\nsegment = fuzz\ncounters = 64\nowners = 8\n"
                            "slots = 128\n"
-                           "[cluster]\nreplicate = outbound_domains\n"
+                           "[cluster]\ntls = off\nreplicate = outbound_domains\n"
                            "member mta1 = tcp://127.0.0.1:1\nmember mta2 = tcp://127.0.0.1:2\n"
                            "[global]\ncluster_max_outbound_connections = 40\n"
                            "[binding \"bulk\"]\ncluster_max_outbound_connections = 60\n"

@@ -6,7 +6,7 @@
 #include "support.h"
 
 #define MEMBERS                                                                                    \
-    "[cluster]\nreplicate = outbound_domains\nmember mta1 = tcp://127.0.0.1:7001\n"                \
+    "[cluster]\ntls = off\nreplicate = outbound_domains\nmember mta1 = tcp://127.0.0.1:7001\n"     \
     "member mta2 = tcp://127.0.0.1:7002\nwitness quorum = tcp://127.0.0.1:7003\n"
 static const char clustered[] =
     NODE_SMALL MEMBERS "[host \"edge\"]\ncluster_max_outbound_connections = 24\n";

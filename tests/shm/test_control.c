@@ -4,7 +4,7 @@
 #include "support.h"
 
 #define MEMBERS                                                                                    \
-    "[cluster]\nreplicate = outbound_domains\nmember mta1 = tcp://127.0.0.1:7001\n"                \
+    "[cluster]\ntls = off\nreplicate = outbound_domains\nmember mta1 = tcp://127.0.0.1:7001\n"     \
     "member mta2 = tcp://127.0.0.1:7002\nmember mta3 = tcp://127.0.0.1:7003\n"
 #define LIMITS "[host \"edge\"]\ncluster_max_outbound_connections = 24\n"
 static const char clustered[] = NODE_SMALL MEMBERS LIMITS;

@@ -113,7 +113,7 @@ static void name_and_directory_from_the_file(void **state) {
 
 static void a_clustered_file_is_for_the_bridge(void **state) {
     struct place *place = *state;
-    place_config(place, NODE_SMALL "[cluster]\nreplicate = outbound_domains\n"
+    place_config(place, NODE_SMALL "[cluster]\ntls = off\nreplicate = outbound_domains\n"
                                    "member mta1 = tcp://127.0.0.1:7946\n");
     assert_int_equal(try_at(place, NULL, place->directory, true), SLOTSHARE_ECONFIG);
     assert_says(place, "[cluster]");

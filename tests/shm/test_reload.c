@@ -72,7 +72,7 @@ static void a_file_with_errors_changes_nothing(void **state) {
     assert_non_null(strstr(place->error, ":7: "));
     assert_int_equal(segment_of(handle).rules, 1);
     assert_int_equal(reload(place, handle,
-                            NODE_SMALL "[cluster]\nmember mta1 = tcp://127.0.0.1:1\n"
+                            NODE_SMALL "[cluster]\ntls = off\nmember mta1 = tcp://127.0.0.1:1\n"
                                        "member mta2 = tcp://127.0.0.1:2\n"),
                      SLOTSHARE_ECONFIG);
     assert_int_equal(take(handle, "one", &slot), SLOTSHARE_OK);
@@ -161,7 +161,7 @@ static void many_reloads_under_traffic(void **state) {
 }
 
 #define CLUSTER(limit)                                                                             \
-    NODE_SMALL "[cluster]\nreserve = 50\nmember mta1 = tcp://127.0.0.1:1\n"                        \
+    NODE_SMALL "[cluster]\ntls = off\nreserve = 50\nmember mta1 = tcp://127.0.0.1:1\n"             \
                "member mta2 = tcp://127.0.0.1:2\n"                                                 \
                "[host \"one\"]\ncluster_max_outbound_connections = " #limit "\n"
 
@@ -296,7 +296,7 @@ static void pending_then_replaced(void **state) {
 /* A configuration without this node leaves it nothing. */
 static void taken_out_of_the_cluster(void **state) {
     static const char without[] =
-        NODE_SMALL "[cluster]\nmember other = tcp://127.0.0.1:7001\n"
+        NODE_SMALL "[cluster]\ntls = off\nmember other = tcp://127.0.0.1:7001\n"
                    "member third = tcp://127.0.0.1:7003\n"
                    "[host \"one\"]\ncluster_max_outbound_connections = 8\n";
     struct place *place = *state;

@@ -12,7 +12,7 @@
     "[binding \"free\"]\ncluster_max_outbound_connections = -1\n"
 static const char single[] = NODE_SMALL LIMITS; /* five lines of [node] */
 static const char clustered[] = NODE_SMALL LIMITS
-    "[cluster]\nreplicate = outbound_domains\nmember mta0 = tcp://127.0.0.1:7000\n"
+    "[cluster]\ntls = off\nreplicate = outbound_domains\nmember mta0 = tcp://127.0.0.1:7000\n"
     "member mta1 = tcp://127.0.0.1:7001\nmember mta2 = tcp://127.0.0.1:7002\n";
 
 static int setup(void **state) {

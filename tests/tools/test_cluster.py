@@ -9,7 +9,7 @@ from support import (CLUSTER_SEGMENT, COUNTER, FULL, HOST, LIMIT, PATIENCE, SHMS
                      SLOTSHARE, Case, help_fields)
 
 MEMBERS = "".join(f"member mta{n} = tcp://127.0.0.1:700{n}\n" for n in (1, 2, 3, 4))
-CLUSTER = "[node]\nname = mta1\n" + SIZES + "[cluster]\n" + MEMBERS + LIMIT
+CLUSTER = "[node]\nname = mta1\n" + SIZES + "[cluster]\ntls = off\n" + MEMBERS + LIMIT
 
 
 class Cluster(Case):

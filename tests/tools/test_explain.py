@@ -19,7 +19,7 @@ SCOPES = (
     ("domain", '[domain "yahoo.com"]', 5, "domain:yahoo.com"),
     ("global", "[global]", 6, "domain:yahoo.com"),
 )
-CLUSTER = ("[node]\nname = a\n[cluster]\nreplicate = outbound_domains\n"
+CLUSTER = ("[node]\nname = a\n[cluster]\ntls = off\nreplicate = outbound_domains\n"
            "member a = tcp://127.0.0.1:7001\nmember b = tcp://127.0.0.1:7002\n")
 NAMES = ("--binding", "bulk", "--domain", "Yahoo.com.", "--host", "MX.yahoo.com")
 
@@ -43,7 +43,7 @@ class FromConfig(Case):
             found = self.explain(*NAMES)
             self.assertEqual((found["scope"], found["limit"], found["counter"]),
                              (scope, limit, counter))
-            self.assertEqual(found["line"], 8)  # of the first limit in the file
+            self.assertEqual(found["line"], 9)  # of the first limit in the file
             self.assertEqual([s["scope"] for s in found["scopes"]], [s[0] for s in SCOPES])
             self.assertEqual([s["set"] for s in found["scopes"]],
                              [i >= first for i in range(len(SCOPES))])
@@ -91,8 +91,8 @@ class FromConfig(Case):
                                         *NAMES)
         self.assertEqual((status, errors), (0, ""))
         self.assertRegex(out, r"\n  binding::host   not set\n")
-        self.assertRegex(out, r"\n  binding         4 at \S*test.ini:8  <- applies\n")
-        self.assertRegex(out, r"\n  domain          5 at \S*test.ini:10\n")
+        self.assertRegex(out, r"\n  binding         4 at \S*test.ini:9  <- applies\n")
+        self.assertRegex(out, r"\n  domain          5 at \S*test.ini:11\n")
         self.assertRegex(out, r"\ncounted as       binding:bulk\nlimit            4\n")
         self.assertRegex(out, r"\nopening share    2\nreserve          1\n$")
 

@@ -17,7 +17,7 @@ SOURCE = os.environ["SLOTSHARE_SOURCE"]
 MISCOUNT = os.path.join(BUILD, "tests", "miscount")
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 CLUSTER = ('[node]\nname = mta1\ncounters = 1024\nowners = 64\nslots = 1024\n'
-           '[cluster]\nreplicate = outbound_domains\nmember mta1 = tcp://127.0.0.1:1\n'
+           '[cluster]\ntls = off\nreplicate = outbound_domains\nmember mta1 = tcp://127.0.0.1:1\n'
            'member mta2 = tcp://127.0.0.1:2\nmember mta3 = tcp://127.0.0.1:3\n'
            f'[host "{HOST}"]\ncluster_max_outbound_connections = 20\n')
 

@@ -114,7 +114,7 @@ class Errors(Case):
         self.assertEqual(os.listdir(self.folder), ["test.ini"])
 
     def test_a_cluster_is_not_created_without_its_bridge(self):
-        file = self.config("[node]\nname = a\n[cluster]\nmember a = tcp://127.0.0.1:7001\n" +
+        file = self.config("[node]\nname = a\n[cluster]\ntls = off\nmember a = tcp://127.0.0.1:7001\n" +
                            LIMIT)
         status, out, errors = self.call(*RUN, "--config", file, "echo", "started")
         self.assertEqual((status, out), (BAD_CONFIG, ""))

@@ -81,7 +81,7 @@ class Check(Case):
 
     def test_a_good_file_of_a_cluster(self):
         file = self.config("[node]\nname = b\nsegment = bulk\n"
-                           "[cluster]\nreplicate = outbound_domains\n"
+                           "[cluster]\ntls = off\nreplicate = outbound_domains\n"
                            "member a = tcp://127.0.0.1:7001\nmember b = tcp://127.0.0.1:7002\n"
                            "[global]\ncluster_max_outbound_connections = 9\n"
                            '[domain "yahoo.com"]\ncluster_max_outbound_connections = 5\n'

@@ -96,7 +96,7 @@ static int run_helper(struct bench *bench, const char *name, const char *config)
 
 int segment_cluster(struct bench *bench, const char *name, const char *limits) {
     static const char node[] = "[node]\nname = bench\ncounters = 1024\n"
-                               "[cluster]\nreplicate = outbound_domains\nreserve = 0%\n"
+                               "[cluster]\ntls = off\nreplicate = outbound_domains\nreserve = 0%\n"
                                "member bench = tcp://127.0.0.1:1\n"
                                "member other = tcp://127.0.0.1:2\n";
     char path[BENCH_PATH_MAX + 80];

@@ -133,6 +133,7 @@ owners = 1024
 slots = 4096
 
 [cluster]
+tls = off
 replicate = outbound_domains
 session = {SESSION:g}
 drain = {DRAIN:g}

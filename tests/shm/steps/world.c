@@ -20,7 +20,7 @@ const struct limits limits_start = {.hot = SHARE_HOT, .full = 1, .other = 128};
 static const char node[] = "[node]\nname = a\nowners = 9\nslots = %d\ncounters = 64\n"
                            "counters_max = %d\n";
 static const char cluster[] =
-    "[cluster]\nname = steps\nreplicate = outbound_domains\nreserve = 10%\n"
+    "[cluster]\ntls = off\nname = steps\nreplicate = outbound_domains\nreserve = 10%\n"
     "member a = tcp://127.0.0.1:17946\n"
     "member b = tcp://127.0.0.1:17947\n"
     "member c = tcp://127.0.0.1:17948\n";
