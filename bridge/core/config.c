@@ -157,15 +157,20 @@ enum core_config_result core_config_check(const struct core *core,
     return both <= CORE_MEMBERS_MAX && !apart ? CORE_CONFIG_PROPOSED : CORE_CONFIG_BAD;
 }
 
-/* Caps go down, and what was read last may be less than what is in use by now: until it is read
- * again, that is what could be taken before. */
+/* Caps go down, and what was read last may be less than what is in use by now, or is long ago where
+ * nobody fought over a counter: until it is read again, that is what could be taken before. */
 static void distrust_reads(struct core *core, uint64_t now) {
-    for (uint32_t i = 0; i < core->watched_count; i++) {
-        struct counter *counter = &core->counter[core->watched[i]];
-        int32_t cap = table_cap(core, now, counter);
-        if (!MUTANT(core, MUTANT_TRUST_READS)) {
+    for (uint32_t key = 0; key < core->keys && !MUTANT(core, MUTANT_TRUST_READS); key++) {
+        struct counter *counter = &core->counter[key];
+        if (counter->defined) {
+            int32_t cap = table_cap(core, now, counter);
             counter->in_use = counter->in_use > cap ? counter->in_use : cap;
         }
+    }
+}
+
+static void read_again(struct core *core) {
+    for (uint32_t i = 0; i < core->watched_count; i++) {
         table_read(core, core->watched[i]);
     }
 }
@@ -198,6 +203,7 @@ enum core_config_result core_config_propose(struct core *core, uint64_t now,
         core->counter[key].pending_limit = core->counter[key].limit;
     }
     take_effect(core, now);
+    read_again(core);
     heartbeat_soon(core, now);
     core_run(core, now);
     return result;

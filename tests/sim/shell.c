@@ -149,7 +149,9 @@ static void feed_counters(struct sim *sim, int node) {
     if (n->loaded != n->config && !n->fits_told) {
         bool fits = true;
         for (int key = 0; key < sim->keys; key++) {
-            fits = fits && n->in_use[key] <= n->home[n->loaded + 1][key];
+            /* what is dealt alike before and after goes on as it is */
+            fits = fits &&
+                   (!files_differ(sim, n, key) || n->in_use[key] <= n->home[n->loaded + 1][key]);
         }
         if (fits) {
             n->fits_told = true;
