@@ -235,6 +235,7 @@ void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool 
 void daemon_foreign(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest) {
     char text[512];
     uint64_t suppressed;
+    daemon->configs.changed = true; /* what waits behind a promise may be loaded now */
     if (!log_rate_ok(&daemon->configs.foreign_rate, daemon->now, 1000, &suppressed))
         return;
     (void)snprintf(text, sizeof text,

@@ -47,6 +47,16 @@ static void learn_foreign(struct core *core, uint64_t now, uint64_t from, uint64
     }
 }
 
+/* What was promised here to found a cluster has not been committed, and never will be: a member of
+ * it goes with something else, so that it did not promise it. What is loaded next counts again. */
+static void release_founder(struct core *core, uint64_t now, uint64_t from, uint64_t epoch,
+                            uint64_t digest) {
+    if (core->promised && epoch >= core->pending.epoch && !MUTANT(core, MUTANT_FOUNDER_BOUND)) {
+        core->promised = false;
+        learn_foreign(core, now, from, epoch, digest);
+    }
+}
+
 /* The same content, of a later epoch: what was stored here was lost, or is old. A promise of an
  * earlier one has been kept or overtaken. */
 static void adopt_epoch(struct core *core, uint64_t epoch) {
@@ -85,9 +95,12 @@ void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch
         if (proven || !core->promised) {
             adopt_epoch(core, epoch);
         }
-    } else if (core->committed.epoch == 0 && core->leading) {
-        coordinator_step_down(core); /* there is something to join: nothing to found */
-    } else if (core->committed.epoch != 0) {
+    } else if (core->committed.epoch == 0) {
+        if (core->leading) {
+            coordinator_step_down(core); /* there is something to join: nothing to found */
+        }
+        release_founder(core, now, from, epoch, digest);
+    } else {
         learn_foreign(core, now, from, epoch, digest);
     }
 }

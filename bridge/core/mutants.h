@@ -47,6 +47,7 @@ enum core_mutant {
     MUTANT_OLD_ADMISSION,    /**< an admission from before a session was given up starts one */
     MUTANT_GONE_IN_SESSION,  /**< who is removed keeps its session */
     MUTANT_NEW_BEHIND,       /**< a new node is told what is committed when more is promised */
+    MUTANT_FOUNDER_BOUND,    /**< a promise to found something binds for ever */
     MUTANT_COUNT
 };
 

@@ -430,6 +430,7 @@ const struct sim_scenario sim_directed[] = {
     {"was-dead", 45, false, was_dead_begin},
     {"new-behind", 35, false, new_behind_begin},
     {"found-alone", 40, false, found_alone_begin},
+    {"founder-bound", 40, false, founder_bound_begin},
     {"back-soon", 14, false, back_soon_begin},
     {"old-admission", 10, false, old_admission_begin},
     {"seen", 50, false, seen_begin},

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Short stories of configurations: files that change, names that die and come back. */
+#include <stdio.h>
+
 #include "stories.h"
 
 /* ---- configurations ---- */
@@ -324,16 +326,19 @@ void old_admission_begin(struct sim *sim, uint64_t seed) {
 
 /* ---- one founds alone, and the others something else ---- */
 
-enum { OTHER_FILE_AB, HUNGRY, REMOVE_C, BRING_BACK_C };
+enum { OTHER_FILE_AB, HUNGRY, THIRD_FILE, C_KNOWS, REMOVE_C, BRING_BACK_C };
 
 static void found_story(struct sim *sim, uint64_t what, uint64_t b) {
     (void)b;
-    if (what == OTHER_FILE_AB) {
-        node_load_file(sim, A, 1);
-        node_load_file(sim, B, 1);
-    } else {
-        for (int i = A; i <= C; i++) {
+    if (what == C_KNOWS && sim->node[C].epoch != 2) {
+        (void)snprintf(sim->stuck, sizeof sim->stuck, "node 2 has committed epoch %llu of 2",
+                       (unsigned long long)sim->node[C].epoch);
+    }
+    for (int i = A; i <= C; i++) {
+        if (what == HUNGRY) {
             demand(sim, i, 60);
+        } else if (what == THIRD_FILE || (what == OTHER_FILE_AB && i != C)) {
+            node_load_file(sim, i, what == THIRD_FILE ? 2 : 1);
         }
     }
 }
@@ -343,7 +348,7 @@ static double found_intercept(struct sim *sim, int from, int to, struct sim_mess
     if (from == C && to != C) {
         bool agreed = message->type == CORE_SEND_DEAL &&
                       (message->deal.agreed != 0 || message->deal.epoch != 0);
-        return agreed ? -1 : 0;
+        return agreed && seconds(sim) < 15 ? -1 : 0;
     }
     return message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) < 9 ? -1 : 0;
 }
@@ -357,6 +362,16 @@ void found_alone_begin(struct sim *sim, uint64_t seed) {
     sim_add_config(sim, 3, &limit);
     at(sim, moment(sim, 9, 10), OTHER_FILE_AB);
     at(sim, 14, HUNGRY);
+}
+
+/* What C alone has promised was never committed: it must be able to go with the others again. */
+void founder_bound_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 30;
+
+    found_alone_begin(sim, seed);
+    sim_add_config(sim, 7, &limit);
+    at(sim, moment(sim, 16, 17), THIRD_FILE);
+    at(sim, 38, C_KNOWS);
 }
 
 /* ---- a member that is removed, and back before its session would have ended ---- */

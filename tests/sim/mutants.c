@@ -58,6 +58,8 @@ const struct mutant mutants[] = {
     {MUTANT_GONE_IN_SESSION, "24", "who is removed keeps its session", "back-soon", 20},
     {MUTANT_NEW_BEHIND, "25", "a new node is told of a commit that may be overtaken", "new-behind",
      20},
+    {MUTANT_FOUNDER_BOUND, "26", "a promise to found something binds for ever", "founder-bound",
+     20},
     {MUTANT_ADOPT_UNPROVEN, "25", "a new node believes any commit that it hears of", "old-word",
      20},
     {MUTANT_VOUCH_LASTS, "27", "who was dead once is dead after the next commit", "was-dead", 20},
