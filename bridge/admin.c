@@ -125,16 +125,16 @@ static void refuse(struct admin *admin, const char *why) {
     admin_reply(admin, json_object(), json_pack("[s]", why));
 }
 
-/* @return NULL: it was refused. */
-static json_t *understand(struct admin *admin, const char **command) {
+json_t *admin_understand(const char *line, size_t size, const char **command, const char **why) {
     int version = 0;
     json_error_t error;
-    json_t *request = json_loadb(admin->request, admin->used, JSON_REJECT_DUPLICATES, NULL);
+    json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+    *why = NULL;
     if (json_unpack_ex(request, &error, 0, "{s:i, s:s}", "slotshare", &version, "command",
                        command) != 0)
-        refuse(admin, "not a request: an object with slotshare and command is needed");
+        *why = "not a request: an object with slotshare and command is needed";
     else if (version != ADMIN_VERSION)
-        refuse(admin, "a request of another version: use the slotshare of this slotshare-bridge");
+        *why = "a request of another version: use the slotshare of this slotshare-bridge";
     else
         return request;
     json_decref(request);
@@ -170,8 +170,11 @@ bool admin_receive(struct admin *admin, json_t **request, const char **command) 
         move_bytes(admin, READING);
     } else if (admin->step == READING) {
         if (read_more(admin, count)) {
+            const char *why = NULL;
             admin->step = ANSWERING;
-            *request = understand(admin, command);
+            *request = admin_understand(admin->request, admin->used, command, &why);
+            if (why != NULL)
+                refuse(admin, why);
         }
     } else {
         admin->written += count;

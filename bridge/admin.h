@@ -38,6 +38,10 @@ int admin_fd(const struct admin *admin);
  * must be answered. Bad ones are answered here. @return false: none is there. */
 bool admin_receive(struct admin *admin, json_t **request, const char **command);
 
+/** What a line asks for; pure, and the line is hostile. @return as admin_receive() gives it in
+ * *request; NULL: *why says what is wrong with it, for people. */
+json_t *admin_understand(const char *line, size_t size, const char **command, const char **why);
+
 /** Answer it; takes the reply, an object, and adds what every reply has. errors: NULL or empty, or
  * an array of strings: then it was refused. */
 void admin_reply(struct admin *admin, json_t *reply, json_t *errors);

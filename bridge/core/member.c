@@ -21,6 +21,13 @@ static const struct sent *find_sent(const struct core *core, uint64_t sequence) 
 
 /* ---- what the coordinator says to this member ---- */
 
+/* No coordinator has more to give than this node's own limit. One that is wrong, or lies, must not
+ * make this node alone go over it; what it is told is then what was kept, so that it stops. */
+static int32_t no_more_than_limit(const struct core *core, const struct core_grant *grant) {
+    int32_t limit = core->counter[grant->key].limit;
+    return grant->share < limit ? grant->share : limit;
+}
+
 /* Every record is replaced. The shares are applied one by one while no session, or still the old
  * one, is in force; the new session starts with the last of them. Either way nothing in force ever
  * exceeds what the coordinator has already counted: it admits with no less than the join said. */
@@ -71,8 +78,9 @@ static void admit(struct core *core, uint64_t now, const struct core_part *part)
         core_store_if_dirty(core);
     }
     for (uint32_t i = 0; i < part->grants; i++) {
-        table_set_share(core, part->grant[i].key, part->grant[i].share, part->grant[i].grant);
-        table_watch(core, now, part->grant[i].key);
+        const struct core_grant *grant = &part->grant[i];
+        table_set_share(core, grant->key, no_more_than_limit(core, grant), grant->grant);
+        table_watch(core, now, grant->key);
     }
     if (core->applying == 0) {
         member_admitted(core, now);
@@ -102,7 +110,7 @@ static void apply_grants(struct core *core, uint64_t now, const struct core_part
         }
         const struct counter *counter = &core->counter[grant->key];
         if (!counter->applying && grant->grant > table_grant(core, counter)) {
-            table_set_share(core, grant->key, grant->share, grant->grant);
+            table_set_share(core, grant->key, no_more_than_limit(core, grant), grant->grant);
             table_watch(core, now, grant->key);
         }
     }

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: MIT */
+#include "cluster.h"
+
+#include <string.h>
+
+#include "../../conf/deal.h"
+
+enum { FEED_MS = 50, ACTIONS_MAX = 5000, BEGIN_MS = 100000 };
+
+/* Shorter than anybody's, so that a run has room for take-overs, drains and sessions that end. */
+const struct core_timers cluster_timers = {.heartbeat = 100,
+                                           .session = 800,
+                                           .leader = 400,
+                                           .drain = 700,
+                                           .grace = 100,
+                                           .rotation = 300,
+                                           .cool = 400,
+                                           .fresh = 400,
+                                           .coalesce = 5};
+
+static bool honest(const struct cluster *cluster, int at) {
+    (void)cluster;
+    return at != LIAR;
+}
+
+static struct core_membership membership(const struct cluster *cluster, uint32_t percent) {
+    struct core_membership out = {
+        .epoch = 1, .digest = 1, .reserve_percent = percent, .members = (uint32_t)cluster->nodes};
+    for (int i = 0; i < cluster->nodes; i++) {
+        out.member[i].hash = cluster->host[i].hash;
+    }
+    return out;
+}
+
+static uint32_t percent_of(uint8_t byte) {
+    const uint32_t percents[] = {25, 0, 50, 100};
+    return percents[byte % 4];
+}
+
+struct core_options cluster_options(const struct cluster *cluster, int self) {
+    return (struct core_options){.self = cluster->host[self].hash,
+                                 .boot = cluster->host[self].boot,
+                                 .created = BEGIN_MS - 10000,
+                                 .seed = (uint64_t)self,
+                                 .keys = KEYS,
+                                 .timers = cluster_timers,
+                                 .memory = {.generation = 1}};
+}
+
+void cluster_begin(struct cluster *cluster, struct input *input, int nodes, unsigned lies,
+                   bool whole) {
+    static const int32_t limits[] = {3, 16, 40, 1};
+    uint8_t choice = input_byte(input);
+    uint32_t percent = percent_of(choice);
+    struct deal_members deal = {.count = (uint32_t)nodes, .reserve_percent = percent};
+
+    memset(cluster, 0, offsetof(struct cluster, post));
+    cluster->now = BEGIN_MS;
+    cluster->nodes = nodes;
+    cluster->lies = lies;
+    cluster->whole = whole;
+    for (int i = 0; i < nodes; i++) {
+        /* The liar is anywhere in the order of candidates. */
+        int place = (i + choice / 16) % nodes;
+        cluster->host[i].hash = deal.hash[i] = 1000 + (uint64_t)place;
+        cluster->host[i].boot = 50 + (uint64_t)i;
+    }
+    struct core_membership committed = membership(cluster, percent);
+    for (uint32_t i = 0; i < committed.members; i++) {
+        committed.member[i].hash = 1000 + i;
+    }
+    for (int key = 0; key < KEYS; key++) {
+        cluster->limit[key] = limits[(choice / 4 + key) % 4];
+    }
+    for (int i = 0; i < nodes; i++) {
+        struct host *host = &cluster->host[i];
+        struct core_options options = cluster_options(cluster, i);
+        options.committed = committed;
+        host->core = core_create(&options, cluster->now);
+        must(host->core != NULL, "core_create");
+        for (int key = 0; key < KEYS; key++) {
+            uint64_t hash = 70 + (uint64_t)key;
+            int32_t limit = cluster->limit[key];
+            must(core_counter_define(host->core, (uint32_t)key, hash, limit, limit), "define");
+            host->demand[key] = CONF_LIMIT_MAX; /* until the input says something else */
+            host->home[key] = deal_home(&deal, host->hash, hash, limit);
+            host->reserve[key] = deal_reserve(&deal, host->hash, limit);
+        }
+    }
+}
+
+void cluster_end(struct cluster *cluster) {
+    for (int i = 0; i < cluster->nodes; i++) {
+        core_destroy(cluster->host[i].core);
+    }
+}
+
+int64_t cluster_held(const struct cluster *cluster, int key) {
+    int64_t sum = 0;
+    for (int i = 0; i < cluster->nodes; i++) {
+        sum += honest(cluster, i) ? cluster->host[i].in_use[key] : 0;
+    }
+    return sum;
+}
+
+/* ---- the segment, as workers evaluate it: nothing here asks the core ---- */
+
+static int32_t cap_of(const struct cluster *cluster, const struct host *host, int key) {
+    if (cluster->now >= host->memory.session_end) {
+        return host->reserve[key];
+    }
+    return host->record[key] ? host->share[key] : host->home[key];
+}
+
+/* Take what is wanted and allowed; what is over for too long is ended. The bound is looked at when
+ * something is taken. */
+static void work(struct cluster *cluster, int at) {
+    struct host *host = &cluster->host[at];
+
+    for (int key = 0; key < KEYS; key++) {
+        int32_t cap = cap_of(cluster, host, key);
+        int32_t wanted = host->demand[key] < cap ? host->demand[key] : cap;
+        if (host->in_use[key] > host->demand[key]) {
+            host->in_use[key] = host->demand[key]; /* connections end by themselves */
+        }
+        if (wanted > host->in_use[key]) {
+            host->in_use[key] = wanted;
+        }
+        if (host->in_use[key] <= cap) {
+            host->over_since[key] = 0;
+        } else if (host->over_since[key] == 0) {
+            host->over_since[key] = cluster->now;
+        } else if (cluster->now - host->over_since[key] >= cluster_timers.drain) {
+            host->in_use[key] = cap;
+        }
+    }
+}
+
+/* ---- the network ---- */
+
+static void copy_in(struct message *to, const struct core_action *action) {
+    to->type = action->type;
+    if (action->type == CORE_SEND_HEARTBEAT) {
+        to->heartbeat = *action->heartbeat;
+        must(to->heartbeat.records <= KEYS && to->heartbeat.vouched <= NODES_MAX, "a heartbeat");
+        for (uint32_t i = 0; i < to->heartbeat.records; i++) {
+            to->record[i] = action->heartbeat->record[i];
+        }
+        for (uint32_t i = 0; i < to->heartbeat.vouched; i++) {
+            to->vouched[i] = action->heartbeat->vouched_dead[i];
+        }
+    } else if (action->type == CORE_SEND_DEAL) {
+        to->deal = *action->deal;
+        must(to->deal.parts <= NODES_MAX && to->deal.contended <= KEYS, "a deal");
+        for (uint32_t i = 0; i < to->deal.contended; i++) {
+            to->contended[i] = action->deal->contended_key[i];
+        }
+        for (uint32_t i = 0; i < to->deal.parts; i++) {
+            to->part[i] = action->deal->part[i];
+            must(to->part[i].grants <= KEYS, "grants");
+            for (uint32_t g = 0; g < to->part[i].grants; g++) {
+                to->grant[i][g] = to->part[i].grant[g];
+            }
+        }
+    } else if (action->type == CORE_SEND_VOTE) {
+        to->vote = action->vote;
+    } else {
+        to->vote_request = action->vote_request;
+    }
+}
+
+/* The pointers into the message itself: after each copy. */
+static void mend(struct message *message) {
+    if (message->type == CORE_SEND_HEARTBEAT) {
+        message->heartbeat.record = message->record;
+        message->heartbeat.vouched_dead = message->vouched;
+    } else if (message->type == CORE_SEND_DEAL) {
+        message->deal.contended_key = message->contended;
+        message->deal.part = message->part;
+        for (int i = 0; i < NODES_MAX; i++) {
+            message->part[i].grant = message->grant[i];
+        }
+    }
+}
+
+/* A liar hears everything. */
+static void listen(struct cluster *cluster, int from, const struct message *message) {
+    struct lore *lore = &cluster->lore;
+
+    if (message->type == CORE_SEND_HEARTBEAT) {
+        lore->sequence[from] = message->heartbeat.sequence;
+    } else if (message->type == CORE_SEND_VOTE_REQUEST) {
+        lore->request = message->vote_request;
+    } else if (message->type == CORE_SEND_DEAL) {
+        lore->term = message->deal.term;
+        lore->deal_time = message->deal.time;
+        for (uint32_t i = 0; i < message->deal.parts; i++) {
+            const struct core_part *part = &message->part[i];
+            for (int node = 0; node < cluster->nodes; node++) {
+                if (cluster->host[node].hash == part->to) {
+                    lore->session[node] = part->session.number;
+                }
+            }
+            for (uint32_t g = 0; g < part->grants; g++) {
+                lore->grant = part->grant[g].grant;
+            }
+        }
+    }
+}
+
+static void post(struct cluster *cluster, int from, int to, const struct message *message) {
+    struct post *place = NULL;
+
+    if (to == from || (cluster->cut[from] >> to & 1) != 0) {
+        return;
+    }
+    for (int i = 0; i < cluster->posts && place == NULL; i++) {
+        place = cluster->post[i].used ? NULL : &cluster->post[i];
+    }
+    if (place == NULL && cluster->posts < QUEUE) {
+        place = &cluster->post[cluster->posts++];
+    }
+    if (place == NULL) {
+        return; /* lost, as anything may be */
+    }
+    place->used = true;
+    place->from = from;
+    place->to = to;
+    place->due = cluster->now + 1 + cluster->delay[from];
+    place->message = *message;
+    mend(&place->message);
+}
+
+static void publish(struct cluster *cluster, int from, const struct core_action *action) {
+    static struct message message;
+    unsigned lies = action->type == CORE_SEND_HEARTBEAT ? LIES_REPORTS
+                    : action->type == CORE_SEND_DEAL    ? LIES_DEALS
+                                                        : LIES_VOTES;
+
+    copy_in(&message, action);
+    mend(&message);
+    listen(cluster, from, &message);
+    if (from == LIAR && (cluster->lies & lies) != 0) {
+        return; /* it says something else */
+    }
+    for (int to = 0; to < cluster->nodes; to++) {
+        post(cluster, from, to, &message);
+    }
+}
+
+void cluster_hand_over(struct core *core, uint64_t now, const struct message *message) {
+    if (message->type == CORE_SEND_HEARTBEAT) {
+        core_on_heartbeat(core, now, &message->heartbeat);
+    } else if (message->type == CORE_SEND_DEAL) {
+        core_on_deal(core, now, &message->deal);
+    } else if (message->type == CORE_SEND_VOTE) {
+        core_on_vote(core, now, &message->vote);
+    } else {
+        core_on_vote_request(core, now, &message->vote_request);
+    }
+}
+
+/* ---- bridges ---- */
+
+static void scan(const struct cluster *cluster, const struct host *host) {
+    core_scan_begin(host->core, cluster->now);
+    for (int key = 0; key < KEYS; key++) {
+        if (host->in_use[key] > host->reserve[key]) {
+            core_counter_update(host->core, cluster->now, (uint32_t)key, host->in_use[key],
+                                host->demand[key]);
+        }
+    }
+    core_scan_done(host->core, cluster->now, true);
+}
+
+static void set_share(struct cluster *cluster, int at, const struct core_action *action) {
+    struct host *host = &cluster->host[at];
+    uint32_t key = action->share.key;
+
+    must(key < KEYS && action->share.share >= 0, "a share");
+    must(action->share.share <= cluster->limit[key], "a share above the limit of this node");
+    host->record[key] = true;
+    host->share[key] = action->share.share;
+    work(cluster, at);
+    core_share_applied(host->core, cluster->now, key, action->share.grant, host->in_use[key]);
+}
+
+static void perform(struct cluster *cluster, int at) {
+    struct host *host = &cluster->host[at];
+    const struct core_action *action = NULL;
+    int count = 0;
+
+    while ((action = core_next_action(host->core)) != NULL) {
+        must(++count < ACTIONS_MAX, "actions without end");
+        switch (action->type) {
+        case CORE_STORE_MEMORY:
+            host->memory = action->memory;
+            break;
+        case CORE_SET_SHARE:
+            set_share(cluster, at, action);
+            break;
+        case CORE_DROP_RECORD:
+            must(action->share.key < KEYS, "a key");
+            host->record[action->share.key] = false;
+            break;
+        case CORE_READ:
+            must(action->share.key < KEYS, "a key");
+            core_counter_update(host->core, cluster->now, action->share.key,
+                                host->in_use[action->share.key], host->demand[action->share.key]);
+            break;
+        case CORE_SCAN:
+            scan(cluster, host);
+            break;
+        case CORE_SEND_HEARTBEAT:
+        case CORE_SEND_DEAL:
+        case CORE_SEND_VOTE:
+        case CORE_SEND_VOTE_REQUEST:
+            publish(cluster, at, action);
+            break;
+        default:
+            break;
+        }
+    }
+    work(cluster, at);
+}
+
+static void feed(struct cluster *cluster, int at) {
+    struct host *host = &cluster->host[at];
+
+    host->feed_due = cluster->now + FEED_MS;
+    for (int key = 0; key < KEYS; key++) {
+        core_counter_update(host->core, cluster->now, (uint32_t)key, host->in_use[key],
+                            host->demand[key]);
+        perform(cluster, at);
+    }
+}
+
+/* The liar's core speaks for it where it does not lie itself. */
+static bool runs(const struct cluster *cluster, int at) {
+    return honest(cluster, at) || cluster->lies != (LIES_REPORTS | LIES_VOTES | LIES_DEALS);
+}
+
+static void run_due(struct cluster *cluster) {
+    while (cluster->posts > 0 && !cluster->post[cluster->posts - 1].used) {
+        cluster->posts--;
+    }
+    for (int i = 0; i < cluster->posts; i++) {
+        struct post *place = &cluster->post[i];
+        if (place->used && place->due <= cluster->now) {
+            place->used = false;
+            if (runs(cluster, place->to)) {
+                cluster_hand_over(cluster->host[place->to].core, cluster->now, &place->message);
+                perform(cluster, place->to);
+            }
+        }
+    }
+    for (int i = 0; i < cluster->nodes; i++) {
+        struct host *host = &cluster->host[i];
+        if (!runs(cluster, i)) {
+            continue;
+        }
+        work(cluster, i);
+        if (cluster->now >= host->feed_due) {
+            feed(cluster, i);
+        }
+        if (cluster->now >= core_next_tick(host->core)) {
+            core_tick(host->core, cluster->now);
+            perform(cluster, i);
+        }
+    }
+}
+
+static uint64_t next_due(const struct cluster *cluster) {
+    uint64_t due = CORE_NEVER;
+
+    for (int i = 0; i < cluster->posts; i++) {
+        if (cluster->post[i].used && cluster->post[i].due < due) {
+            due = cluster->post[i].due;
+        }
+    }
+    for (int i = 0; i < cluster->nodes; i++) {
+        const struct host *host = &cluster->host[i];
+        uint64_t tick = core_next_tick(host->core);
+        tick = tick < host->feed_due ? tick : host->feed_due;
+        due = runs(cluster, i) && tick < due ? tick : due;
+    }
+    return due;
+}
+
+static void pass(struct cluster *cluster, uint64_t ms) {
+    uint64_t until = cluster->now + ms;
+
+    while (cluster->now < until) {
+        uint64_t due = next_due(cluster);
+        /* At least a millisecond: a core with nothing to do now may ask for it again at once. */
+        due = due > cluster->now ? due : cluster->now + 1;
+        cluster->now = due < until ? due : until;
+        run_due(cluster);
+    }
+}
+
+/* ---- what the input says ---- */
+
+static void say_a_lie(struct cluster *cluster, struct input *input) {
+    static struct message message;
+    uint8_t to = input_byte(input); /* to each of them something else, if it likes */
+
+    memset(&message, 0, sizeof message);
+    if (!lie(cluster, input, LIAR, &message)) {
+        return;
+    }
+    if (message.type == CORE_SEND_HEARTBEAT && message.heartbeat.sequence < (uint64_t)1 << 40) {
+        cluster->lore.sequence[LIAR] = message.heartbeat.sequence;
+    }
+    mend(&message);
+    cluster->lied++;
+    for (int i = 0; i < cluster->nodes; i++) {
+        if (honest(cluster, i) && (to >> i & 1) == 0) {
+            cluster_hand_over(cluster->host[i].core, cluster->now, &message);
+            perform(cluster, i);
+        }
+    }
+}
+
+static void change_network(struct cluster *cluster, struct input *input) {
+    unsigned from = input_below(input, (unsigned)cluster->nodes);
+    uint8_t what = input_byte(input);
+
+    if (cluster->whole) {
+        cluster->delay[from] = what % 30;
+    } else if (what < 64) {
+        cluster->delay[from] = (uint64_t)what * 20;
+    } else {
+        cluster->cut[from] = what < 128 ? 0 : what;
+    }
+}
+
+void cluster_step(struct cluster *cluster, struct input *input) {
+    uint8_t kind = input_byte(input);
+
+    cluster->steps++;
+    if (kind < 96) {
+        pass(cluster, 1 + (uint64_t)kind * 8);
+    } else if (kind < 128) {
+        struct host *host = &cluster->host[kind % (unsigned)cluster->nodes];
+        host->demand[0] = input_byte(input) % 48;
+        host->demand[1] = input_byte(input) % 48;
+    } else if (kind < 160) {
+        change_network(cluster, input);
+    } else {
+        say_a_lie(cluster, input);
+    }
+}

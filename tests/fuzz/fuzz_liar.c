@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Honest members and one that lies. What the others may hold in spite of it, by what it lies about:
+ *
+ * - its reports alone, whatever the network does: the limit less the liar's reserve;
+ * - also votes, candidacies, and that others are dead, while the network brings what the others say
+ *   to each other: the same;
+ * - deals too: each of them no more than the limit. */
+#include "cluster.h"
+
+enum { STEPS_MAX = 160 };
+
+static void check(const struct cluster *cluster) {
+    for (int key = 0; key < KEYS; key++) {
+        int32_t limit = cluster->limit[key];
+        for (int i = 1; i < cluster->nodes; i++) {
+            must(cluster->host[i].in_use[key] <= limit, "a host holds more than the limit");
+        }
+        must((cluster->lies & LIES_DEALS) != 0 ||
+                 cluster_held(cluster, key) <= limit - cluster->host[LIAR].reserve[key],
+             "honest hosts hold more than the limit less the liar's reserve");
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct cluster cluster;
+    struct input input = {data, size};
+    uint8_t choice = input_byte(&input);
+    static const unsigned lies[] = {LIES_REPORTS, LIES_REPORTS | LIES_VOTES,
+                                    LIES_REPORTS | LIES_VOTES | LIES_DEALS, LIES_REPORTS};
+
+    cluster_begin(&cluster, &input, 3 + choice / 4 % 3, lies[choice % 4], choice % 4 == 1);
+    while (input.left > 0 && cluster.steps < STEPS_MAX) {
+        cluster_step(&cluster, &input);
+        check(&cluster);
+    }
+    cluster_end(&cluster);
+    return 0;
+}
