@@ -440,7 +440,7 @@ void cluster_step(struct cluster *cluster, struct input *input) {
 
     cluster->steps++;
     if (kind < 96) {
-        pass(cluster, 1 + (uint64_t)kind * 8);
+        pass(cluster, 1 + (uint64_t)kind * 4);
     } else if (kind < 128) {
         struct host *host = &cluster->host[kind % (unsigned)cluster->nodes];
         host->demand[0] = input_byte(input) % 48;
