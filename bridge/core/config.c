@@ -158,20 +158,27 @@ enum core_config_result core_config_check(const struct core *core,
 }
 
 /* Caps go down, and what was read last may be less than what is in use by now, or is long ago where
- * nobody fought over a counter: until it is read again, that is what could be taken before. */
+ * nobody fought over a counter: that is what could be taken before. */
 static void distrust_reads(struct core *core, uint64_t now) {
-    for (uint32_t key = 0; key < core->keys && !MUTANT(core, MUTANT_TRUST_READS); key++) {
+    for (uint32_t key = 0; key < core->keys; key++) {
         struct counter *counter = &core->counter[key];
-        if (counter->defined) {
+        counter->last_read = counter->in_use;
+        if (counter->defined && !MUTANT(core, MUTANT_TRUST_READS)) {
             int32_t cap = table_cap(core, now, counter);
             counter->in_use = counter->in_use > cap ? counter->in_use : cap;
         }
     }
 }
 
+/* Until those that are told of have been read again. Others are read before anything is told. */
 static void read_again(struct core *core) {
-    for (uint32_t i = 0; i < core->watched_count; i++) {
-        table_read(core, core->watched[i]);
+    for (uint32_t key = 0; key < core->keys; key++) {
+        struct counter *counter = &core->counter[key];
+        if (counter->watch != 0) {
+            table_read(core, key);
+        } else {
+            counter->in_use = counter->last_read;
+        }
     }
 }
 
