@@ -54,13 +54,23 @@ static void learn_limit(struct core *core, struct entry *entry, const struct pee
     }
 }
 
-/* A proposal may be withdrawn, and then the reserve is there again, asked of no one: only a promise
- * can make a member hold less than that. */
+/* It has at least this when its session ends. A proposal may be withdrawn, and then the reserve is
+ * there again, asked of no one: only a promise can make a member hold less, and no less than its
+ * reserve under what it has promised. */
 static int32_t least(const struct core *core, const struct core_heartbeat *heartbeat,
-                     const struct entry *entry) {
+                     const struct entry *entry, uint32_t key) {
+    const struct counter *counter = &core->counter[key];
     bool promised = heartbeat->ready != 0 && heartbeat->ready == core->pending.epoch &&
                     heartbeat->ready_digest == core->pending.digest;
-    return promised || MUTANT(core, MUTANT_BELOW_RESERVE) ? 0 : entry->reserve;
+
+    if (MUTANT(core, MUTANT_BELOW_RESERVE)) {
+        return 0;
+    }
+    if (!promised || !table_changes(core, counter)) {
+        return entry->reserve;
+    }
+    int32_t next = deal_reserve(&core->deal_pending, heartbeat->from, counter->pending_limit);
+    return next < entry->reserve ? next : entry->reserve;
 }
 
 /* @return false: it confirms nothing here. */
@@ -93,7 +103,7 @@ static bool report(struct core *core, const struct core_heartbeat *heartbeat, in
             } else if (held > entry->ceiling) {
                 entry->ceiling = INT32_MAX;
             }
-            int32_t floor = least(core, heartbeat, entry);
+            int32_t floor = least(core, heartbeat, entry, record->key);
             entry->out = held > floor ? held : floor;
             entry->confirmed = true;
             entry->share = entry->share < held ? entry->share : held;
@@ -126,7 +136,7 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     if (MUTANT(core, MUTANT_LEAVE_AT_RESERVE) && heartbeat->leaving) {
         held = entry->reserve;
     }
-    int32_t floor = valid ? least(core, heartbeat, entry) : entry->reserve;
+    int32_t floor = valid ? least(core, heartbeat, entry, key) : entry->reserve;
     held = held > floor ? held : floor; /* without a session it may be about to learn of a commit */
     if (!entry->present) {
         entry->present = true;
