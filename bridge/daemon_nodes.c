@@ -133,9 +133,7 @@ static void waits_of_node(const struct daemon *daemon, const struct node *node, 
                            name);
         else if (daemon->now < gone)
             (void)snprintf(text, sizeof text,
-                           "%s is silent: what it may hold, less its reserve, is given to others "
-                           "when its session and its connections must have ended",
-                           name);
+                           "%s is silent: what it may hold, less its reserve, is free then", name);
         else
             (void)snprintf(text, sizeof text,
                            "%s is lost: only its reserve is kept for it, until it is back or "
@@ -153,7 +151,7 @@ static void waits_of_node(const struct daemon *daemon, const struct node *node, 
     if (node->figure.share >= 0 && node->figure.in_use > node->figure.share) {
         (void)snprintf(text, sizeof text,
                        "%s drains: it holds %d above its share, and its workers end these within "
-                       "%u s of when the share became smaller",
+                       "%u s of when it became smaller",
                        name, (int)(node->figure.in_use - node->figure.share),
                        (timers->drain + timers->grace) / 1000);
         wait_for(daemon, list, text, 0);

@@ -146,7 +146,7 @@ static int open_all(struct daemon *daemon, const struct daemon_options *options,
     if ((committed ? daemon_serve(daemon, error, size) : daemon_wait(daemon, error, size)) != 0)
         return -1;
     if (conf->http[0] != '\0' &&
-        web_open(&daemon->web, conf->http, name, directory, error, size) != 0)
+        web_open(&daemon->web, conf->http, name, directory, daemon->log->events, error, size) != 0)
         return -1;
     /* Without it the bridge serves all the same. */
     if (admin_open(&daemon->admin, control_path(daemon->control), error, size) != 0)

@@ -15,6 +15,7 @@
 #include "../show/json.h"
 #include "../show/metrics.h"
 #include "../show/snapshot.h"
+#include "events.h"
 #include "history.h"
 #include "status_page.h"
 
@@ -32,6 +33,7 @@ struct web {
     struct source source;
     struct snapshot snapshot;
     struct history *history;
+    struct events *events;
     bool stopping;
     _Atomic uint64_t alive; /* relaxed: a moment, nothing hangs on it */
 };
@@ -103,7 +105,9 @@ static void answer_status(struct answer *answer, struct web *web) {
         snapshot->counters = COUNTERS_SHOWN;
     json_t *out = json_of(snapshot);
     answer->type = "application/json";
-    if (out != NULL &&
+    /* What other nodes hold is known to the main loop alone: shmstat asks it. */
+    if (out != NULL && json_object_del(out, "nodes") == 0 && json_object_del(out, "told") == 0 &&
+        json_object_set_new(out, "events", events_json(web->events, 0)) == 0 &&
         json_object_set_new(out, "left_out",
                             json_integer((json_int_t)(all - snapshot->counters))) == 0 &&
         json_object_set_new(out, "history", history_json(web->history)) == 0)
@@ -239,13 +243,14 @@ static int start(struct web *web, const char *address) {
 }
 
 int web_open(struct web **out, const char *url, const char *name, const char *directory,
-             char *error, size_t error_size) {
+             struct events *events, char *error, size_t error_size) {
     *out = NULL;
     struct web *web = calloc(1, sizeof *web);
     int result = NNG_ENOMEM;
     if (web != NULL) {
         (void)pthread_mutex_init(&web->lock, NULL);
         web_alive(web, control_now());
+        web->events = events;
         web->history = history_create();
         web->name = strdup(name);
         web->directory = directory != NULL ? strdup(directory) : NULL;

@@ -9,16 +9,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct events;
 struct web;
 
 /**
  * Start to serve.
  * @param url              http://HOST:PORT
  * @param name, directory  of the segment, which need not be there yet
+ * @param events           shown, too; must outlive the web; NULL: none
  * @return 0; -1: *out is NULL and error says why.
  */
 int web_open(struct web **out, const char *url, const char *name, const char *directory,
-             char *error, size_t error_size);
+             struct events *events, char *error, size_t error_size);
 
 /** The main loop goes round: say so at least every second. now: control_now(). NULL is ignored. */
 void web_alive(struct web *web, uint64_t now);

@@ -88,7 +88,8 @@ int slotshare_explain(slotshare *handle, const struct slotshare_connection *conn
     result = counter_find(segment, match.counter, match.length, &index, &generation);
     if (result == SLOTSHARE_OK) {
         from_counter(segment, &segment->counters[index], out);
-        out->waiting = view_waiting(segment, index);
+        int64_t longest;
+        out->waiting = view_waiting(segment, index, &longest);
     } else if (result == SLOTSHARE_FULL) {
         from_setup(segment, &setup, out);
     } else {

@@ -38,7 +38,7 @@
 #define LAYOUT_MAGIC UINT64_C(0x31524853544f4c53) /* "SLOTSHR1" */
 
 enum {
-    LAYOUT_VERSION = 2,
+    LAYOUT_VERSION = 3,
     HEADER_BYTES = 4096,
     CACHE_LINE = 64,
     SLOTS_PER_CHUNK = 16,
@@ -200,6 +200,7 @@ struct owner {
     _Atomic uint32_t pid;        /* for people: of its own pid namespace */
     _Atomic uint32_t waiting;    /* counter + 1 */
     _Atomic uint64_t command[2]; /* for people: 16 bytes of text */
+    _Atomic uint64_t waits_since; /* CLOCK_BOOTTIME, ms; for people, while `waiting` is set */
     alignas(CACHE_LINE) struct proof proof[PROOFS];
 };
 

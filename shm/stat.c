@@ -150,7 +150,7 @@ int slotshare_stat_counters(slotshare *handle, slotshare_counter_visitor visit, 
             !fill_counter(segment, i, &counter)) {
             continue;
         }
-        counter.waiting = view_waiting(segment, i);
+        counter.waiting = view_waiting(segment, i, &counter.longest_wait_ms);
         if (visit(&counter, arg)) {
             break;
         }
@@ -172,6 +172,7 @@ static void fill_owner(const struct segment *segment, uint32_t index, uint64_t s
     uint32_t waiting = READ(owner->waiting);
     out->waiting = waiting != NONE;
     out->waiting_on = waiting != NONE ? waiting - 1 : 0;
+    out->waiting_ms = waiting != NONE ? view_waits_ms(owner) : -1;
     uint64_t words[2] = {READ(owner->command[0]), READ(owner->command[1])};
     memcpy(out->command, words, sizeof out->command);
     out->command[sizeof out->command - 1] = '\0';

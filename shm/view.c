@@ -34,15 +34,26 @@ int view_in_use(const struct counter *counter) {
     return count == COUNT_RETIRED ? 0 : (int)count;
 }
 
-int view_waiting(const struct segment *segment, uint32_t index) {
+int64_t view_waits_ms(const struct owner *owner) {
+    uint64_t since = atomic_load_explicit(&owner->waits_since, memory_order_relaxed);
+    uint64_t now = clock_boot();
+    return since != 0 && now > since ? (int64_t)(now - since) : 0;
+}
+
+int view_waiting(const struct segment *segment, uint32_t index, int64_t *longest_ms) {
     int waiting = 0;
+    *longest_ms = -1;
     /* relaxed, here and below: for people, and for guesses */
     if (atomic_load_explicit(&segment->counters[index].wait, memory_order_relaxed) == 0) {
         return 0;
     }
     for (uint32_t i = 1; i < segment->owner_count; i++) {
-        waiting +=
-            atomic_load_explicit(&segment->owners[i].waiting, memory_order_relaxed) == index + 1;
+        const struct owner *owner = &segment->owners[i];
+        if (atomic_load_explicit(&owner->waiting, memory_order_relaxed) == index + 1) {
+            int64_t waits = view_waits_ms(owner);
+            *longest_ms = waits > *longest_ms ? waits : *longest_ms;
+            waiting++;
+        }
     }
     return waiting;
 }

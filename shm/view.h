@@ -19,8 +19,12 @@ int view_reserve(uint64_t cap);
 /** Slots in use; a retired counter has 0. */
 int view_in_use(const struct counter *counter);
 
-/** Owners that sleep for a slot of this counter now. */
-int view_waiting(const struct segment *segment, uint32_t index);
+/** Owners that sleep for a slot of this counter now.
+ * @param longest_ms  for how long the first of them has; -1: none sleeps */
+int view_waiting(const struct segment *segment, uint32_t index, int64_t *longest_ms);
+
+/** For how long this owner has slept, if it sleeps. */
+int64_t view_waits_ms(const struct owner *owner);
 
 /** "file:line" of a limit, "" when no stanza sets it. */
 void view_source(const struct segment *segment, uint32_t line, char *out, size_t size);

@@ -24,7 +24,8 @@ COLD static int wait_for(slotshare *handle, struct thread *self, slotshare_count
     struct owner *owner = &handle->segment.owners[self->owner];
     int result = SLOTSHARE_FULL;
     bool slept = false;
-    /* relaxed: read by the bridge, which counts who waits, and by a reaper */
+    /* relaxed: read by the bridge, which counts who waits, by people, and by a reaper */
+    atomic_store_explicit(&owner->waits_since, clock_boot(), memory_order_relaxed);
     atomic_store_explicit(&owner->waiting, counter.index + 1, memory_order_relaxed);
     take_refused(handle, counter.index);
     while (result == SLOTSHARE_FULL) {

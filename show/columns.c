@@ -19,6 +19,8 @@ static const struct view_column counter_columns[] = {
      "slots held on all hosts, as last heard"},
     {"waiting", "WAITING", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.waiting),
      "threads that sleep until there is a slot"},
+    {"longest_wait_ms", "LONGEST", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_COUNTER(stat.longest_wait_ms),
+     "for how long the first of them has slept; -1: none does"},
     {"takes", "TAKES", VIEW_UINT64, VIEW_COUNT, VIEW_ALL, IN_COUNTER(stat.takes),
      "slots taken since the counter came"},
     {NULL, "TAKES/S", VIEW_INT64, VIEW_COUNT, VIEW_LIVE, IN_COUNTER(takes_rate),
@@ -51,6 +53,8 @@ static const struct view_column owner_columns[] = {
      "its number, where it attached (containers have their own)"},
     {"held", "HELD", VIEW_UINT32, VIEW_COUNT, VIEW_ALL, IN_OWNER(stat.held),
      "slots held by the process"},
+    {"oldest_ms", "OLDEST", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_OWNER(oldest_ms),
+     "for how long its oldest slot has been held; -1: it holds none"},
     {"threads", "THREADS", VIEW_UINT32, VIEW_COUNT, VIEW_ALL, IN_OWNER(threads),
      "threads that have an owner record"},
     {"age_ms", "AGE", VIEW_UINT64, VIEW_AGE, VIEW_ALL, IN_OWNER(stat.age_ms), "since it attached"},
@@ -60,6 +64,8 @@ static const struct view_column owner_columns[] = {
      "its threads that sleep until there is a slot"},
     {"waiting_for", "WAITING FOR", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_OWNER(waiting_for),
      "counter that a thread of it waits for; empty: none"},
+    {"waiting_ms", NULL, VIEW_INT64, VIEW_PLAIN, VIEW_JSON, IN_OWNER(waiting_ms),
+     "for how long that thread has waited; -1: none does"},
     {"index", NULL, VIEW_UINT32, VIEW_PLAIN, VIEW_JSON, IN_OWNER(stat.index), "its record"},
 };
 
@@ -87,6 +93,40 @@ static const struct view_column member_columns[] = {
     {"url", "URL", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(stat.url), "where it listens"},
 };
 
+#define IN_NODE(member) offsetof(struct node_row, member)
+static const struct view_column node_columns[] = {
+    {"name", "NODE", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_NODE(name), "its name"},
+    {"in_use", "IN USE", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_NODE(in_use),
+     "slots that it holds, of the chosen counter or of all"},
+    {"share", "SHARE", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_NODE(share),
+     "slots that it may hold now; -1: no limit, not known, or not of one counter"},
+    {"wants", "WANTS", VIEW_INT, VIEW_COUNT, VIEW_ALL, IN_NODE(wants),
+     "slots that it holds and asks for"},
+    {"oldest_ms", "OLDEST", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_NODE(oldest_ms),
+     "for how long its oldest slot has been held; -1: it holds none, or not known"},
+    {"state", "STATE", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_NODE(state),
+     "this node, connected, silent, or never heard"},
+    {"role", "ROLE", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_NODE(role),
+     "coordinator, witness, or empty"},
+    {"session", NULL, VIEW_BOOL, VIEW_PLAIN, VIEW_JSON, IN_NODE(session),
+     "false: it has none, and keeps to its reserve"},
+    {"heard_ms", "HEARD", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_NODE(heard_ms),
+     "since it was last heard; -1: never, or this node"},
+};
+
+#define IN_EVENT(member) offsetof(struct event_row, member)
+static const struct view_column event_columns[] = {
+    {"time_ms", "TIME", VIEW_INT64, VIEW_TIME, VIEW_ALL, IN_EVENT(time_ms),
+     "when it was, since 1970"},
+    {"level", "LEVEL", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_EVENT(level),
+     "error, warning, info or debug"},
+    {"event", "EVENT", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_EVENT(event),
+     "its name, as in the bridge's log"},
+    {"text", "WHAT", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_EVENT(text), "its key=value pairs"},
+    {"number", NULL, VIEW_UINT64, VIEW_PLAIN, VIEW_JSON, IN_EVENT(number),
+     "counts from 1 since the bridge started"},
+};
+
 #define IN_SEGMENT(member) offsetof(struct segment_row, member)
 #define SEGMENT(field, type, member, help)                                                         \
     { field, NULL, type, VIEW_PLAIN, VIEW_JSON, IN_SEGMENT(member), help }
@@ -100,6 +140,7 @@ static const struct view_column segment_columns[] = {
     SEGMENT("counters_used", VIEW_UINT32, stat.counters_used, "counters in the table"),
     SEGMENT("counters_max", VIEW_UINT32, stat.counters_max, "room for counters"),
     SEGMENT("owners_used", VIEW_UINT32, stat.owners_used, "owner records used"),
+    SEGMENT("reaping", VIEW_UINT32, reaping, "processes that are dead, and hold slots yet"),
     SEGMENT("owners_max", VIEW_UINT32, stat.owners_max, "room for owner records"),
     SEGMENT("slots_used", VIEW_UINT32, stat.slots_used, "slots held"),
     SEGMENT("slots_max", VIEW_UINT32, stat.slots_max, "room for slots"),
@@ -118,9 +159,11 @@ static const struct view_column segment_columns[] = {
 #define COLUMNS(array) (array), sizeof(array) / sizeof(array)[0]
 static const struct view views[VIEWS] = {
     [VIEW_COUNTERS] = {"counters", COLUMNS(counter_columns), sizeof(struct counter_row), 1U, 1},
-    [VIEW_OWNERS] = {"owners", COLUMNS(owner_columns), sizeof(struct owner_row), 0x83U, 2},
+    [VIEW_OWNERS] = {"owners", COLUMNS(owner_columns), sizeof(struct owner_row), 0x103U, 2},
     [VIEW_SLOTS] = {"slots", COLUMNS(slot_columns), sizeof(struct slot_row), 7U, 3},
     [VIEW_MEMBERS] = {"members", COLUMNS(member_columns), sizeof(struct member_row), 1U, 0},
+    [VIEW_NODES] = {"nodes", COLUMNS(node_columns), sizeof(struct node_row), 1U, 0},
+    [VIEW_EVENTS] = {"events", COLUMNS(event_columns), sizeof(struct event_row), 0xfU, 4},
 };
 static const struct view segment_view = {"segment", COLUMNS(segment_columns),
                                          sizeof(struct segment_row), 0U, 0};

@@ -12,6 +12,9 @@ static json_t *cell(const struct view_column *column, const void *row) {
         return text_json(view_text(column, row));
     }
     int64_t number = view_number(column, row);
+    if (column->type == VIEW_UINT64 && number == INT64_MAX) {
+        return json_null(); /* not known */
+    }
     return column->type == VIEW_BOOL ? json_boolean(number != 0) : json_integer(number);
 }
 
@@ -56,6 +59,7 @@ json_t *json_of(const struct snapshot *snapshot) {
                root, "time_ms",
                json_integer((json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000)) == 0 &&
            json_object_set_new(root, "damaged", json_boolean(snapshot->damaged)) == 0 &&
+           json_object_set_new(root, "told", json_boolean(snapshot->told)) == 0 &&
            json_object_set_new(root, "idle", json_integer((json_int_t)snapshot->idle)) == 0 &&
            json_object_set_new(root, "segment", object(view_segment(), &snapshot->segment)) == 0;
     for (int name = 0; name < VIEWS && good; name++) {
@@ -94,10 +98,16 @@ void json_help(FILE *out) {
     fprintf(out, "  %-18s %d; counts up when a field changes its meaning\n", "format", JSON_FORMAT);
     fprintf(out, "  %-18s %s\n", "time_ms", "when it was read, since 1970");
     fprintf(out, "  %-18s %s\n", "damaged", "whether entries that make no sense were left out");
+    fprintf(out, "  %-18s %s\n", "told",
+            "whether the bridge has answered: else nodes and events are empty");
     fprintf(out, "  %-18s %s\n", "idle", "number of idle counters left out (see --idle)");
     help_view(out, view_segment(), "an object");
     help_view(out, view_get(VIEW_COUNTERS), "an array, one object for each counter");
     help_view(out, view_get(VIEW_OWNERS), "an array, one object for each process");
     help_view(out, view_get(VIEW_SLOTS), "an array, one object for each slot that is held");
     help_view(out, view_get(VIEW_MEMBERS), "an array, one object for each member of the cluster");
+    help_view(out, view_get(VIEW_NODES),
+              "an array, what each member holds (of the --counter), as the bridge has heard");
+    help_view(out, view_get(VIEW_EVENTS),
+              "an array, the last events in the log of this host's bridge, the oldest first");
 }

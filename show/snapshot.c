@@ -118,6 +118,8 @@ static int visit_owner(const struct slotshare_owner_stat *stat, void *arg) {
     row->waiting = stat->waiting != 0;
     row->waiting_on = stat->waiting_on;
     row->waiting_for = "";
+    row->waiting_ms = stat->waiting_ms;
+    row->oldest_ms = -1;
     row->state = stat->bridge ? "bridge" : stat->alive ? "alive" : "dead";
     return 0;
 }
@@ -201,6 +203,7 @@ static void fold_threads(struct snapshot *out) {
             leader->threads++;
             if (row->waiting > 0 && leader->waiting++ == 0) {
                 leader->waiting_on = row->stat.waiting_on;
+                leader->waiting_ms = row->waiting_ms;
             }
             row->threads = 0;
         }
@@ -211,6 +214,22 @@ static void fold_threads(struct snapshot *out) {
         }
     }
     out->owners = kept;
+}
+
+/* Since when each process has held its oldest slot, and how many of them are dead. */
+static void sum_up(struct snapshot *out) {
+    for (size_t i = 0; i < out->slots; i++) {
+        struct owner_row *row = find_owner(out, out->slot[i].stat.owner);
+        const int64_t age = (int64_t)out->slot[i].stat.age_ms;
+
+        if (row != NULL && age > row->oldest_ms) {
+            row->oldest_ms = age;
+        }
+    }
+    out->segment.reaping = 0;
+    for (size_t i = 0; i < out->owners; i++) {
+        out->segment.reaping += !out->owner[i].stat.alive;
+    }
 }
 
 static void sort_rows(struct snapshot *out) {
@@ -363,6 +382,9 @@ int snapshot_read(struct source *source, const struct snapshot_choice *choice,
     out->segment.stat = stat;
     describe_segment(&out->segment);
     out->counters = out->owners = out->slots = out->members = out->idle = 0;
+    out->nodes = out->events = out->waits = 0;
+    out->from = NULL;
+    out->told = false;
     /* Slots and owners first: then the counters that they name are seen, too. */
     int slots = slotshare_stat_slots(source->handle, visit_slot, &reading);
     int owners = slotshare_stat_owners(source->handle, visit_owner, &reading);
@@ -372,6 +394,7 @@ int snapshot_read(struct source *source, const struct snapshot_choice *choice,
                    members != SLOTSHARE_OK;
     sort_rows(out);
     fold_threads(out);
+    sum_up(out);
     if (choice->counter != NULL) {
         keep_concerned(out);
     }
@@ -388,5 +411,8 @@ void snapshot_free(struct snapshot *snapshot) {
     free(snapshot->owner);
     free(snapshot->slot);
     free(snapshot->member);
+    free(snapshot->node);
+    free(snapshot->event);
+    free(snapshot->wait);
     memset(snapshot, 0, sizeof *snapshot);
 }

@@ -29,7 +29,9 @@ struct owner_row {
     uint32_t waiting_on;              /**< counter of the first of them */
     const char *waiting_for;          /**< its name; "" when none waits */
     const char *state;                /**< "alive", "dead", "bridge" */
-    bool concerned;                   /**< holds a slot of the chosen counter, if one is chosen */
+    int64_t waiting_ms;               /**< for how long that one has waited; -1: none does */
+    int64_t oldest_ms; /**< for how long its oldest slot is held; -1: it holds none */
+    bool concerned;    /**< holds a slot of the chosen counter, if one is chosen */
 };
 
 struct slot_row {
@@ -44,11 +46,39 @@ struct member_row {
     const char *role;  /**< "coordinator" or "" */
 };
 
+/** What a node holds of a counter, or of all, as this host's bridge last heard. */
+struct node_row {
+    char name[SLOTSHARE_BINDING_MAX + 1];
+    char state[16]; /**< "this node", "connected", "silent", "never heard" */
+    char role[16];  /**< "coordinator", "witness" or "" */
+    int session;    /**< false: it said that it has none, and so keeps to its reserve */
+    int in_use;
+    int share;         /**< -1: no limit, not known, or not of one counter */
+    int wants;         /**< in use, and asked for */
+    int64_t oldest_ms; /**< for how long its oldest slot is held; -1: none is, or not known */
+    int64_t heard_ms;  /**< -1: never, or this node */
+};
+
+/** Something that the cluster waits for before a slot can move. */
+struct wait_row {
+    char what[512];
+    int64_t until_ms; /**< since 1970; 0: nobody can say */
+};
+
+/** Something that the bridge has logged. */
+struct event_row {
+    uint64_t number;
+    int64_t time_ms; /**< since 1970 */
+    char level[16], event[64];
+    char text[512]; /**< its key=value pairs */
+};
+
 struct segment_row {
     struct slotshare_segment_stat stat;
     char incarnation[17]; /**< hexadecimal, because JSON's numbers end at 2^53 */
     const char *bridge;   /**< "alive", "dead", or "none" on a single host */
     const char *session;  /**< "valid", "none", or "" on a single host */
+    uint32_t reaping;     /**< processes that are dead and whose slots are being given back */
 };
 
 /** Strings in rows point into the snapshot or are constant; all valid until the next read. */
@@ -58,10 +88,15 @@ struct snapshot {
     struct owner_row *owner;
     struct slot_row *slot;
     struct member_row *member;
-    size_t counters, owners, slots, members;
+    struct node_row *node;   /**< as told.h fills it in; else none */
+    struct event_row *event; /**< the same */
+    struct wait_row *wait;   /**< the same */
+    size_t counters, owners, slots, members, nodes, events, waits;
     size_t room_counters, room_owners, room_slots, room_members;
-    size_t idle;  /**< counters left out */
-    bool damaged; /**< some entries made no sense and were left out */
+    const char *from; /**< the counters are as this node has told them; NULL: as here */
+    bool told;        /**< the bridge has answered: see told.h */
+    size_t idle;      /**< counters left out */
+    bool damaged;     /**< some entries made no sense and were left out */
 };
 
 /** What to read. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "text.h"
 
@@ -19,6 +20,12 @@ const void *view_rows(const struct snapshot *snapshot, enum view_name name, size
     case VIEW_SLOTS:
         *count = snapshot->slots;
         return snapshot->slot;
+    case VIEW_NODES:
+        *count = snapshot->nodes;
+        return snapshot->node;
+    case VIEW_EVENTS:
+        *count = snapshot->events;
+        return snapshot->event;
     default:
         *count = snapshot->members;
         return snapshot->member;
@@ -63,6 +70,15 @@ int64_t view_number(const struct view_column *column, const void *row) {
     }
 }
 
+static void print_time(int64_t ms, const char *format, char *out, size_t size) {
+    const time_t seconds = (time_t)(ms / 1000);
+    struct tm local;
+
+    if (localtime_r(&seconds, &local) == NULL || strftime(out, size, format, &local) == 0) {
+        snprintf(out, size, "?");
+    }
+}
+
 void view_print(const struct view_column *column, const void *row, char *out, size_t size) {
     char age[TEXT_AGE_MAX];
 
@@ -72,8 +88,10 @@ void view_print(const struct view_column *column, const void *row, char *out, si
         return;
     }
     int64_t number = view_number(column, row);
-    if (number < 0 && column->format != VIEW_PLAIN) {
+    if ((number < 0 || number == INT64_MAX) && column->format != VIEW_PLAIN) {
         snprintf(out, size, "-");
+    } else if (column->format == VIEW_TIME) {
+        print_time(number, "%m-%d %H:%M:%S", out, size);
     } else if (column->format == VIEW_AGE) {
         text_age(age, (uint64_t)number);
         snprintf(out, size, "%s", age);
@@ -172,29 +190,94 @@ static void add_session(struct view_fact *facts, size_t *count,
     add(facts, count, "session", text);
 }
 
-size_t view_facts(const struct segment_row *segment, struct view_fact out[VIEW_FACTS]) {
-    const struct slotshare_segment_stat *stat = &segment->stat;
+/* "mta2 0.4s, mta3 silent 12s, mta4 never heard", as far as it fits. */
+static void add_peers(struct view_fact *facts, size_t *count, const struct snapshot *snapshot) {
+    char text[sizeof facts->text];
+    int length = 0;
+
+    for (size_t i = 0; i < snapshot->members && length < (int)sizeof text; i++) {
+        const struct member_row *row = &snapshot->member[i];
+        char age[TEXT_AGE_MAX] = "";
+
+        if (row->stat.self) {
+            continue;
+        }
+        if (row->stat.heard_ms >= 0) {
+            text_age(age, (uint64_t)row->stat.heard_ms);
+        }
+        length += snprintf(text + length, sizeof text - (size_t)length, "%s%s%s%s%s%s",
+                           length > 0 ? ", " : "", row->stat.name, row->stat.connected ? "" : " ",
+                           row->stat.connected ? "" : row->state, age[0] != '\0' ? " " : "", age);
+    }
+    if (length > 0) {
+        add(facts, count, "peers", text);
+    }
+}
+
+static void add_owners(struct view_fact *facts, size_t *count, const struct segment_row *segment) {
+    char text[64];
+    const uint32_t dead = segment->reaping;
+
+    snprintf(text, sizeof text, dead > 0 ? "%u of %u, %u being reaped" : "%u of %u",
+             segment->stat.owners_used, segment->stat.owners_max, dead);
+    add(facts, count, "owners", text);
+}
+
+static void add_layout(struct view_fact *facts, size_t *count,
+                       const struct slotshare_segment_stat *stat) {
     char age[TEXT_AGE_MAX];
+    char since[32];
+    char text[128];
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    print_time((int64_t)now.tv_sec * 1000 - (int64_t)stat->age_ms, "%Y-%m-%d %H:%M", since,
+               sizeof since);
+    text_age(age, stat->age_ms);
+    snprintf(text, sizeof text, "%u, rule set %" PRIu64 ", up %s since %s", stat->layout,
+             stat->rules, age, since);
+    add(facts, count, "layout", text);
+}
+
+size_t view_facts(const struct snapshot *snapshot, struct view_fact out[VIEW_FACTS]) {
+    const struct segment_row *segment = &snapshot->segment;
+    const struct slotshare_segment_stat *stat = &segment->stat;
     char text[sizeof stat->name + sizeof stat->path + 8];
     size_t count = 0;
 
     snprintf(text, sizeof text, "%s (%s)", stat->name, stat->path);
     add(out, &count, "segment", text);
-    text_age(age, stat->age_ms);
-    snprintf(text, sizeof text, "%u, rule set %" PRIu64 ", up %s", stat->layout, stat->rules, age);
-    add(out, &count, "layout", text);
+    add_layout(out, &count, stat);
     add(out, &count, "node", stat->node[0] != '\0' ? stat->node : "-");
+    if (snapshot->from != NULL) {
+        snprintf(text, sizeof text, "%s, as it told this node", snapshot->from);
+        add(out, &count, "from", text);
+    }
     add(out, &count, "bridge", stat->clustered ? segment->bridge : "none (single host)");
     add_session(out, &count, stat);
     add(out, &count, "coordinator",
         stat->coordinator[0] != '\0' ? stat->coordinator
         : stat->clustered            ? "none known"
                                      : "none (single host)");
-    add_room(out, &count, "owners", stat->owners_used, stat->owners_max);
+    add_peers(out, &count, snapshot);
+    add_owners(out, &count, segment);
     add_room(out, &count, "slots", stat->slots_used, stat->slots_max);
     add_room(out, &count, "counters", stat->counters_used, stat->counters_max);
     snprintf(text, sizeof text, "%" PRIu64 " owners, %" PRIu64 " slots", stat->reaps,
              stat->slots_reaped);
     add(out, &count, "reaped", text);
     return count;
+}
+
+void view_wait(const struct wait_row *wait, char *out, size_t size) {
+    char text[sizeof wait->what + 32];
+    char until[16];
+
+    if (wait->until_ms > 0) {
+        print_time(wait->until_ms, "%H:%M:%S", until, sizeof until);
+        snprintf(text, sizeof text, "until %s: %s", until, wait->what);
+    } else {
+        snprintf(text, sizeof text, "%s", wait->what);
+    }
+    (void)text_fit(out, size, text, (int)size, NULL);
 }

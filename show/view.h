@@ -25,8 +25,9 @@ enum view_type {
 /** How people see it. */
 enum view_format {
     VIEW_PLAIN,
-    VIEW_COUNT, /**< -1: "-" (no limit; a rate not known yet) */
+    VIEW_COUNT, /**< -1: "-" (no limit; a rate not known yet), the same for UINT64_MAX */
     VIEW_AGE,   /**< milliseconds; negative: "-" */
+    VIEW_TIME,  /**< milliseconds since 1970; local date and time of day */
     VIEW_USE    /**< a bar: in use of the share; live only */
 };
 
@@ -43,7 +44,15 @@ struct view_column {
     const char *help; /**< one line */
 };
 
-enum view_name { VIEW_COUNTERS, VIEW_OWNERS, VIEW_SLOTS, VIEW_MEMBERS, VIEWS };
+enum view_name {
+    VIEW_COUNTERS,
+    VIEW_OWNERS,
+    VIEW_SLOTS,
+    VIEW_MEMBERS,
+    VIEW_NODES,
+    VIEW_EVENTS,
+    VIEWS
+};
 
 struct view {
     const char *name; /**< in JSON, and as a title */
@@ -54,7 +63,7 @@ struct view {
     size_t sort;     /**< the column that it is sorted by at first */
 };
 
-/** The four tables. */
+/** The tables. */
 const struct view *view_get(enum view_name name);
 
 /** The segment as a whole: a table of one row, in JSON only. */
@@ -91,9 +100,12 @@ struct view_fact {
     const char *label;
     char text[640];
 };
-enum { VIEW_FACTS = 10 };
+enum { VIEW_FACTS = 12 };
 
 /** The head of every display. @return number of facts. */
-size_t view_facts(const struct segment_row *segment, struct view_fact out[VIEW_FACTS]);
+size_t view_facts(const struct snapshot *snapshot, struct view_fact out[VIEW_FACTS]);
+
+/** What the cluster waits for, and until when, as one sentence. */
+void view_wait(const struct wait_row *wait, char *out, size_t size);
 
 #endif

@@ -42,20 +42,21 @@ struct slotshare_counter_stat {
     char name[SLOTSHARE_COUNTER_MAX + 1];
     char source[256]; /**< file:line of its limit; empty: none */
     enum slotshare_scope scope;
-    int limit;              /**< of the cluster; SLOTSHARE_UNLIMITED: none */
-    int share;              /**< what this host may hold now */
-    int reserve;            /**< what it keeps when it is cut off */
-    int in_use;             /**< slots held on this host */
-    int peak;               /**< the most that were held at once on this host */
-    int waiting;            /**< owners that sleep in slotshare_acquire_wait() for it */
-    int cluster_in_use;     /**< as last heard from all hosts */
-    int contended;          /**< nonzero: the coordinator moves its shares now */
-    uint64_t takes;         /**< slots taken; may miss a few when processes race */
-    uint64_t refusals;      /**< takes refused; may miss a few when processes race */
-    uint32_t index;         /**< its place in the table, as slot statistics name it */
-    int excess;             /**< slots in use above the share: see slotshare_excess() */
-    int64_t excess_left_ms; /**< until the first of them must have been given back; negative: since
-                                 then; 0: none is in excess, or nobody waits for it */
+    int limit;               /**< of the cluster; SLOTSHARE_UNLIMITED: none */
+    int share;               /**< what this host may hold now */
+    int reserve;             /**< what it keeps when it is cut off */
+    int in_use;              /**< slots held on this host */
+    int peak;                /**< the most that were held at once on this host */
+    int waiting;             /**< owners that sleep in slotshare_acquire_wait() for it */
+    int cluster_in_use;      /**< as last heard from all hosts */
+    int contended;           /**< nonzero: the coordinator moves its shares now */
+    uint64_t takes;          /**< slots taken; may miss a few when processes race */
+    uint64_t refusals;       /**< takes refused; may miss a few when processes race */
+    uint32_t index;          /**< its place in the table, as slot statistics name it */
+    int excess;              /**< slots in use above the share: see slotshare_excess() */
+    int64_t excess_left_ms;  /**< until the first of them must have been given back; negative: since
+                                  then; 0: none is in excess, or nobody waits for it */
+    int64_t longest_wait_ms; /**< for how long the first of `waiting` has slept; -1: none does */
 };
 
 /** One owner: a process, or one more thread of a process. */
@@ -69,7 +70,8 @@ struct slotshare_owner_stat {
     uint64_t age_ms; /**< milliseconds since it attached */
     int waiting;     /**< nonzero: it sleeps for a slot of counter waiting_on */
     uint32_t waiting_on;
-    char command[16]; /**< as ps shows it */
+    char command[16];   /**< as ps shows it */
+    int64_t waiting_ms; /**< for how long it has slept for a slot; -1: it does not */
 };
 
 /** One slot that is held. */

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from support import (CLUSTER_SEGMENT, COUNTER, FULL, HOST, LIMIT, PATIENCE, SHMSTAT, SIZES,
-                     SLOTSHARE, Case, help_fields)
+                     SLOTSHARE, UNAVAILABLE, Case, help_fields)
 
 MEMBERS = "".join(f"member mta{n} = tcp://127.0.0.1:700{n}\n" for n in (1, 2, 3, 4))
 CLUSTER = "[node]\nname = mta1\n" + SIZES + "[cluster]\ntls = off\n" + MEMBERS + LIMIT
@@ -56,12 +56,25 @@ class Cluster(Case):
         status, out, errors = self.call(SHMSTAT)
         self.assertEqual((status, errors), (0, ""))
         self.assertRegex(out, r"\nnode         mta1\nbridge       alive\n"
-                              r"session      valid, (1h 0m|59m \d+s) left\ncoordinator  mta2\n")
+                              r"session      valid, (1h 0m|59m \d+s) left\ncoordinator  mta2\n"
+                              r"peers        mta2 \S+s, mta3 silent 1\d+s, mta4 never heard\n")
         self.assertRegex(out, r"\nMEMBER  STATE        ROLE         HEARD  URL\n"
                               r"mta1    this node    -            .*\n"
                               r"mta2    connected    coordinator  .*\n"
                               r"mta3    silent       -            +1\d+s  tcp://127.0.0.1:7003\n"
                               r"mta4    never heard  -                -  tcp://127.0.0.1:7004\n$")
+
+    def test_nobody_answers(self):
+        """The segment is shown all the same, and why the rest is not."""
+        status, out, errors = self.call(SHMSTAT, "--counter", COUNTER)
+        self.assertEqual((status, errors), (0, ""))
+        self.assertRegex(out, r"\nnodes are not known: \S+slotshare.admin: no slotshare-bridge "
+                              r"serves a segment of this name there ")
+        self.assertEqual(self.json()["told"], False)
+        for words in (["--from", "mta2"], ["--events"]):
+            status, out, errors = self.call(SHMSTAT, *words)
+            self.assertEqual((status, out), (UNAVAILABLE, ""))
+            self.assertIn("no slotshare-bridge serves a segment of this name there", errors)
 
     def test_without_its_bridge(self):
         self.end_bridge()

@@ -40,9 +40,9 @@ class Display(Live):
         terminal = self.live()
         terminal.until_matches(r"^ nothing to show$")
         holders = [self.hold()]
-        terminal.until_matches(rf"^{COUNTER} +1 +2 +2 ████░░░░ host +1 +0 +1 ")
+        terminal.until_matches(rf"^{COUNTER} +1 +2 +2 ████░░░░ host +1 +0 +- +1 ")
         holders.append(self.hold())
-        terminal.until_matches(rf"^{COUNTER} +2 +2 +2 ████████ host +2 +0 +2 ")
+        terminal.until_matches(rf"^{COUNTER} +2 +2 +2 ████████ host +2 +0 +- +2 ")
         for holder in holders:
             self.let_go(holder)
         terminal.until_matches(r"^ nothing to show$")
@@ -53,12 +53,12 @@ class Display(Live):
         text = terminal.until_matches(r"Enter holders$")
         self.assertRegex(text, r"^ shmstat +\d\d:\d\d:\d\d\n segment slotshare \(")
         words = " ".join(text.split())
-        for part in (f"segment slotshare ({self.segment})", "layout 2, rule set 1, up ",
+        for part in (f"segment slotshare ({self.segment})", "layout 3, rule set 1, up ",
                      "bridge none (single host)", "session none (single host)",
                      "owners 0 of ", "slots 0 of ", "counters 1 of "):
             self.assertIn(part, words)
         self.assertRegex(text, r"\n  1 counters 0   2 owners 0   3 slots 0   4 members 0  "
-                               r"\(1 idle hidden\)\n")
+                               r" 5 nodes   6 events  \(1 idle hidden\)\n")
         self.quit(terminal)
 
     def test_views(self):
@@ -67,8 +67,8 @@ class Display(Live):
         terminal.until_matches(rf"^{COUNTER} ")
         for key in "2o":
             terminal.type(key)
-            terminal.until_matches(rf"^PROCESS +PID HELD THREADS +AGE STATE WAITING FOR\n"
-                                   rf"slotshare +{holder.pid} +1 +1 +\S+s alive -$")
+            terminal.until_matches(rf"^PROCESS +PID HELD OLDEST THREADS +AGE STATE WAITING FOR\n"
+                                   rf"slotshare +{holder.pid} +1 +\S+s +1 +\S+s alive -$")
             terminal.type("1")
             terminal.until_matches(r"^COUNTER +IN USE SHARE LIMIT USE ")
         for key in "3s":
@@ -82,11 +82,24 @@ class Display(Live):
             terminal.until_matches(r"^MEMBER +STATE ROLE HEARD URL\n nothing to show")
             terminal.type("1")
             terminal.until_matches(r"^COUNTER +IN USE SHARE LIMIT USE ")
-        for title in ("PROCESS", "COUNTER +PROCESS", "MEMBER", "COUNTER +IN USE"):
+        for title in ("PROCESS", "COUNTER +PROCESS", "MEMBER", "NODE", " *TIME", "COUNTER +IN USE"):
             terminal.type("\t")
             terminal.until_matches(rf"^{title} ")
         self.quit(terminal)
         self.let_go(holder)
+
+    def test_what_a_single_host_does_not_know(self):
+        terminal = self.live()
+        terminal.until_matches(r"^ nothing to show$")
+        for key in "56e":
+            terminal.type(key)
+            terminal.until_matches(r"^ a single host has no bridge, which would know of nodes and "
+                                   r"events$")
+            terminal.type("1")
+            terminal.until_matches(r"^ nothing to show$")
+        terminal.type("n")
+        terminal.until_matches(r"^ choose a counter first$")
+        self.quit(terminal)
 
     def test_holders_of_the_chosen_counter(self):
         holders = [self.hold(), self.hold(), self.hold("--domain", "other.example")]
@@ -94,7 +107,7 @@ class Display(Live):
         terminal.until_matches(rf"^{COUNTER} +2 ")
         terminal.until_matches(r"^domain:other.example +1 ")
         terminal.type(DOWN + "\r")
-        terminal.until_matches(r"3 slots 3   4 members 0  of domain:other.example$")
+        terminal.until_matches(r"3 slots 3   4 members 0   5 nodes   6 events  of domain:other.example$")
         text = terminal.until_matches(rf"^domain:other.example +slotshare +{holders[2].pid} ")
         self.assertNotIn(COUNTER, text)
         terminal.type(ESCAPE)
@@ -137,7 +150,7 @@ class Display(Live):
         text = terminal.until_matches(rf"^{COUNTER} +1 ")
         self.assertNotIn("other.example", text)
         terminal.type("\r")
-        terminal.until_matches(r"filter OMNI$")
+        terminal.until_matches(r"^ Esc drops the filter OMNI$")
         terminal.type(ESCAPE)
         terminal.until_matches(r"^domain:other.example +1 ")
         self.quit(terminal)
@@ -216,7 +229,7 @@ class Display(Live):
         self.assertNotIn("REFUSALS", text)
         for _ in range(6):
             terminal.type(RIGHT)
-        text = terminal.until_matches(r"^COUNTER +WAITING TAKES TAKES/S REFUSALS")
+        text = terminal.until_matches(r"^COUNTER +WAITING LONGEST TAKES TAKES/S")
         for _ in range(6):
             terminal.type(LEFT)
         terminal.until_matches(r"^COUNTER +IN USE ")

@@ -23,7 +23,7 @@ class Usage(Case):
     def test_every_option_in_the_help_is_taken(self):
         out = self.call(SHMSTAT, "--help")[1]
         options = re.findall(r"^  (?:-\w,|   ) --([\w-]+) [A-Z]+ ", out, re.M)
-        self.assertEqual(options, ["name", "directory", "interval", "count", "counter"])
+        self.assertEqual(options, ["name", "directory", "interval", "count", "counter", "from"])
         for option in options:
             self.assertIn(f"--{option} needs a value", self.call(SHMSTAT, "--" + option)[2])
 
@@ -67,10 +67,10 @@ class Text(Case):
         lines = out.splitlines()
         head = next(i for i, line in enumerate(lines) if line.startswith("COUNTER "))
         self.assertEqual(lines[head].split(), "COUNTER IN USE SHARE LIMIT SCOPE CLUSTER WAITING "
-                                              "TAKES REFUSALS PEAK RESERVE EXCESS SOURCE".split())
-        self.assertEqual(lines[head + 1].split(), [COUNTER, *"1 2 2 host 1 0 1 0 1 2 0".split(),
+                                              "LONGEST TAKES REFUSALS PEAK RESERVE EXCESS SOURCE".split())
+        self.assertEqual(lines[head + 1].split(), [COUNTER, *"1 2 2 host 1 0 - 1 0 1 2 0".split(),
                                                    f"{self.path('test.ini')}:{LIMIT_LINE}"])
-        self.assertRegex(out, rf"\nslotshare  +{holder.pid}  +1  +1  +\S+s  alive  -\n")
+        self.assertRegex(out, rf"\nslotshare  +{holder.pid}  +1  +\S+s  +1  +\S+s  alive  -\n")
         self.assertIn("(1 idle; --idle shows it)", out)
         self.let_go(holder)
 
@@ -113,9 +113,38 @@ class Text(Case):
         eventually("one waits", lambda: self.counter()["waiting"] == 1)
         self.assertRegex(self.call(SHMSTAT)[1],
                          rf"\nslotshare  +{waiter.pid}  .*alive  {COUNTER}\n")
+        found = self.json()
+        waits = [o["waiting_ms"] for o in found["owners"] if o["pid"] == waiter.pid][0]
+        self.assertGreaterEqual(waits, 0)
+        self.assertGreaterEqual(self.counter()["longest_wait_ms"], waits)
+        self.assertEqual([o["waiting_ms"] for o in found["owners"] if o["pid"] != waiter.pid],
+                         [-1, -1])
         for holder in holders:
             self.let_go(holder)
         self.assertEqual(waiter.wait(PATIENCE), 0)
+        self.assertEqual(self.counter()["longest_wait_ms"], -1)
+
+    def test_oldest_slot_and_who_is_dead(self):
+        self.make_segment()
+        holders = [self.hold(), self.hold("--domain", "other.example")]
+        ages = {s["pid"]: s["age_ms"] for s in self.json()["slots"]}
+        for owner in self.json()["owners"]:
+            self.assertGreaterEqual(owner["oldest_ms"], ages[owner["pid"]])
+        self.assertNotIn("reaped\n", self.call(SHMSTAT)[1])
+        holders[0].kill()
+        holders[0].wait()  # nobody who would reap it is there
+        self.assertEqual(self.json()["segment"]["reaping"], 1)
+        self.assertRegex(self.call(SHMSTAT)[1], r"\nowners       2 of \d+, 1 being reaped\n")
+        self.let_go(holders[1])
+
+    def test_without_a_bridge(self):
+        self.make_segment()
+        found = self.json()
+        self.assertEqual((found["told"], found["nodes"], found["events"]), (False, [], []))
+        for words in (["--from", "mta2"], ["--events"]):
+            status, out, errors = self.call(SHMSTAT, *words)
+            self.assertEqual((status, out), (UNAVAILABLE, ""))
+            self.assertIn("a single host has no bridge", errors)
 
     def test_several_readings(self):
         self.make_segment()
@@ -152,10 +181,12 @@ class Json(Case):
         holders = [self.hold(), self.hold()]
         text = self.call(SHMSTAT, "--help")[1]
         found = self.json("--idle")
-        tables = {"counters", "owners", "slots", "members"}
-        self.assertEqual(set(found), {"format", "time_ms", "damaged", "idle", "segment"} | tables)
+        clustered = {"members", "nodes", "events"}
+        tables = {"counters", "owners", "slots"} | clustered
+        self.assertEqual(set(found),
+                         {"format", "time_ms", "damaged", "told", "idle", "segment"} | tables)
         self.assertEqual(set(found["segment"]), help_fields(text, "segment"))
-        for name in tables - {"members"}:
+        for name in tables - clustered:
             self.assertTrue(found[name], name)
             for row in found[name]:
                 self.assertEqual(set(row), help_fields(text, name))
@@ -171,7 +202,7 @@ class Json(Case):
             {k: found["segment"][k] for k in (
                 "name", "path", "layout", "rules", "counters_used", "owners_used", "slots_used",
                 "clustered", "bridge", "coordinator")},
-            {"name": "slotshare", "path": segment, "layout": 2, "rules": 1, "counters_used": 2,
+            {"name": "slotshare", "path": segment, "layout": 3, "rules": 1, "counters_used": 2,
              "owners_used": 1, "slots_used": 1, "clustered": False, "bridge": "none",
              "coordinator": ""})
         self.assertEqual(len(found["counters"]), 1)

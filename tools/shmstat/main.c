@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/bridge.h"
 #include "common/exits.h"
 #include "common/options.h"
 #include "shmstat.h"
@@ -16,7 +17,7 @@
 
 static const char program[] = "shmstat";
 
-enum { INTERVAL_MS = 1000, NO_COUNTER = 1 };
+enum { INTERVAL_MS = 1000, NOTHING = 1 };
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
@@ -38,6 +39,11 @@ static const struct option_row option_rows[] = {
      "for, or was asked since the last reading"},
     {0, OPTION_TEXT, "counter", "NAME", AT(counter), 0, 0,
      "show one counter, and who holds its slots since when"},
+    {0, OPTION_TEXT, "from", "NODE", AT(from), 0, 0,
+     "show what another node of the cluster holds, as this host's bridge\n"
+     "last heard; what only that node knows is shown as '-'"},
+    {'e', OPTION_FLAG, "events", NULL, AT(events), 0, 0,
+     "print the last events that this host's bridge has logged"},
     {0, OPTION_FLAG, "ascii", NULL, AT(ascii), 0, 0,
      "draw the live display with ASCII characters (default when the\n"
      "locale has no UTF-8)"},
@@ -50,9 +56,10 @@ static const struct option_table option_table = {option_rows,
 
 static const struct exit_row exit_rows[] = {
     {"0", "shown"},
-    {"1", "there is no such counter (--counter)"},
+    {"1", "there is no such counter (--counter), or no such node (--from)"},
     {"64", "wrong usage"},
-    {"69", "the segment is missing, removed, damaged, or of another version"},
+    {"69", "the segment is missing, removed, damaged, or of another version; or the\n"
+           "         bridge, which --from and --events need, does not answer"},
     {"71", "an error of the operating system"},
 };
 
@@ -87,16 +94,43 @@ static void sleep_ms(int64_t ms) {
     }
 }
 
-static int show(const struct snapshot *snapshot, const struct settings *settings) {
+/* What the bridge is asked for, besides. Without its answer what is here is shown all the same,
+ * unless nothing else was wanted. @return EX_OK, or the status to end with */
+static int show_told(struct snapshot *snapshot, const struct settings *settings, char *trouble,
+                     size_t size) {
+    const unsigned all = CLUSTER_NODES | CLUSTER_EVENTS;
+    const unsigned what =
+        (settings->from != NULL ? CLUSTER_FROM : 0) | (settings->json              ? all
+                                                       : settings->events          ? CLUSTER_EVENTS
+                                                       : settings->counter != NULL ? CLUSTER_NODES
+                                                                                   : 0);
+    bool refused = false;
+
+    if (what == 0 ||
+        cluster_ask(settings, what, settings->counter, snapshot, &refused, trouble, size) ||
+        (settings->from == NULL && !settings->events)) {
+        return EX_OK;
+    }
+    fprintf(stderr, "shmstat: %s\n", trouble);
+    return refused ? NOTHING : EX_UNAVAILABLE;
+}
+
+static int show(struct snapshot *snapshot, const struct settings *settings) {
+    char trouble[1024] = "";
+    const int status = show_told(snapshot, settings, trouble, sizeof trouble);
+
+    if (status != EX_OK) {
+        return status;
+    }
     if (settings->counter != NULL && snapshot->counters == 0) {
         fprintf(stderr,
                 "shmstat: no counter '%s' in segment '%s'; a counter comes with the first "
                 "connection that it counts, 'shmstat --once --idle' lists all\n",
                 settings->counter, snapshot->segment.stat.name);
-        return NO_COUNTER;
+        return NOTHING;
     }
     if (settings->json ? !json_show(stdout, snapshot)
-                       : !text_show(stdout, snapshot, settings->counter)) {
+                       : !text_show(stdout, snapshot, settings, trouble)) {
         fprintf(stderr, "shmstat: no memory for the display, or nowhere to print it\n");
         return EX_OSERR;
     }
@@ -105,13 +139,13 @@ static int show(const struct snapshot *snapshot, const struct settings *settings
 
 /* One reading after the other. Without a segment in between: said once, and tried again. */
 static int print_run(struct source *source, const struct settings *settings) {
-    struct snapshot_choice choice = {settings->idle, settings->counter};
+    struct snapshot_choice choice = {settings->idle || settings->from != NULL, settings->counter};
     struct snapshot snapshot = {0};
     int64_t count = settings->count;
     int status = EX_OK;
     bool gone = false;
 
-    if (settings->once || (count == 0 && settings->interval_ms == 0)) {
+    if (settings->once || settings->events || (count == 0 && settings->interval_ms == 0)) {
         count = 1;
     }
     for (int64_t i = 0; count == 0 || i < count; i++) {
@@ -157,7 +191,7 @@ static int run(const struct settings *settings) {
         status = exit_tell(program, result, source.error);
     } else if (settings->openmetrics) {
         status = print_metrics(&source);
-    } else if (!settings->once && !settings->json && isatty(STDIN_FILENO) &&
+    } else if (!settings->once && !settings->events && !settings->json && isatty(STDIN_FILENO) &&
                isatty(STDOUT_FILENO)) {
         status = screen_run(&source, settings);
     } else {
@@ -168,7 +202,7 @@ static int run(const struct settings *settings) {
 }
 
 int main(int argc, char **argv) {
-    struct settings settings = {0};
+    struct settings settings = {.patience_ms = BRIDGE_ANSWER_MS};
 
     (void)setlocale(LC_ALL, "");
     (void)setlocale(LC_NUMERIC, "C"); /* numbers on the command line and in JSON have a '.' */
@@ -193,8 +227,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "shmstat: takes no operand: '%s'; see 'shmstat --help'\n", argv[first]);
         return EX_USAGE;
     }
-    if (settings.openmetrics && (settings.json || settings.counter != NULL || settings.count > 1)) {
-        fprintf(stderr, "shmstat: --openmetrics goes with neither --json, --counter nor --count\n");
+    if (settings.openmetrics && (settings.json || settings.counter != NULL || settings.count > 1 ||
+                                 settings.from != NULL || settings.events)) {
+        fprintf(stderr, "shmstat: --openmetrics goes with neither --json, --counter, --count, "
+                        "--from nor --events\n");
         return EX_USAGE;
     }
     if (settings.once && settings.count > 1) {

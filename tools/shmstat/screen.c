@@ -17,7 +17,11 @@
 
 #include "screen_terminal.h"
 
-enum { INTERVAL_MS = 1000, ESCAPE_MS = 25 };
+enum {
+    INTERVAL_MS = 1000,
+    ESCAPE_MS = 25,
+    PATIENCE_MS = 500, /* for the bridge: keys wait meanwhile */
+};
 
 static int64_t now_ms(void) {
     struct timespec now;
@@ -70,8 +74,30 @@ const void *screen_row(const struct screen *screen) {
     return rows + screen->order[look->cursor] * view_get(screen->view)->row_size;
 }
 
+/* Ask the bridge for what is on the screen. */
+static void ask_again(struct screen *screen) {
+    const bool from = screen->settings->from != NULL;
+    const unsigned what =
+        (from ? CLUSTER_FROM : 0) | (screen->view == VIEW_NODES    ? CLUSTER_NODES
+                                     : screen->view == VIEW_EVENTS ? CLUSTER_EVENTS
+                                                                   : 0);
+    const char *counter = screen->chosen[0] != '\0' ? screen->chosen : NULL;
+    bool refused = false;
+
+    screen->untold[0] = '\0';
+    if (what != 0 &&
+        !cluster_ask(screen->settings, what, counter, &screen->snapshot, &refused, screen->untold,
+                     sizeof screen->untold) &&
+        from) {
+        /* What is here must not look like what is there. */
+        screen->snapshot.counters = screen->snapshot.owners = screen->snapshot.slots = 0;
+        snprintf(screen->trouble, sizeof screen->trouble, "%s", screen->untold);
+    }
+}
+
 static void read_again(struct screen *screen) {
-    struct snapshot_choice choice = {screen->idle, screen->counter};
+    struct snapshot_choice choice = {screen->idle || screen->settings->from != NULL,
+                                     screen->counter};
 
     if (snapshot_read(screen->source, &choice, &screen->snapshot) != SLOTSHARE_OK) {
         const char *why = screen->source->error;
@@ -85,6 +111,7 @@ static void read_again(struct screen *screen) {
                  "the segment was replaced: this is the new one");
     }
     screen->trouble[0] = '\0';
+    ask_again(screen);
 }
 
 static void read_keys(struct screen *screen) {
@@ -209,7 +236,10 @@ int screen_run(struct source *source, const struct settings *settings) {
     if (screen == NULL || signals < 0) {
         fprintf(stderr, "shmstat: cannot set up the live display: %s\n", strerror(errno));
     } else {
+        struct settings quick = *settings;
+        quick.patience_ms = PATIENCE_MS;
         screen->source = source;
+        screen->settings = &quick;
         screen->counter = settings->counter;
         screen->idle = settings->idle;
         screen->ascii = settings->ascii || strcmp(nl_langinfo(CODESET), "UTF-8") != 0;

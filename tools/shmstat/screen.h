@@ -22,6 +22,7 @@ struct screen_view {
 
 struct screen {
     struct source *source;
+    const struct settings *settings;
     struct snapshot snapshot;
     const char *counter; /**< --counter; NULL: all */
     enum view_name view;
@@ -30,7 +31,7 @@ struct screen {
     size_t shown;  /**< how many */
     size_t order_room;
     size_t page;                            /**< rows that fit on the screen */
-    char chosen[SLOTSHARE_COUNTER_MAX + 1]; /**< slots of this counter only; "": of all */
+    char chosen[SLOTSHARE_COUNTER_MAX + 1]; /**< slots or nodes of this counter only; "": of all */
     char filter[128];
     bool typing; /**< the filter is being typed */
     bool idle, paused, help, quit;
@@ -38,6 +39,7 @@ struct screen {
     bool colour, ascii;
     char message[256]; /**< at the bottom, until the next key; "": the usual hints */
     char trouble[512]; /**< why there is nothing new to show; "": all is well */
+    char untold[512];  /**< why the bridge has told nothing; "": it has, or was not asked */
     int64_t interval_ms;
 };
 

@@ -85,7 +85,7 @@ static int fact_colour(const struct segment_row *segment, const char *label) {
  * @return the next free line */
 static int draw_facts(const struct screen *screen, int y) {
     struct view_fact fact[VIEW_FACTS];
-    size_t facts = view_facts(&screen->snapshot.segment, fact);
+    size_t facts = view_facts(&screen->snapshot, fact);
     int last = getmaxy(stdscr) / 3;
     int x = 1;
 
@@ -121,25 +121,25 @@ static int draw_tabs(const struct screen *screen, int y) {
         size_t rows = 0;
 
         (void)view_rows(&screen->snapshot, (enum view_name)name, &rows);
-        snprintf(text, sizeof text, " %d %s %zu ", name + 1, view_get((enum view_name)name)->name,
-                 rows);
+        if (name < VIEW_NODES || name == (int)screen->view) {
+            snprintf(text, sizeof text, " %d %s %zu ", name + 1,
+                     view_get((enum view_name)name)->name, rows);
+        } else { /* the bridge is asked when they are looked at */
+            snprintf(text, sizeof text, " %d %s ", name + 1, view_get((enum view_name)name)->name);
+        }
         if (name == (int)screen->view) {
             attron(A_REVERSE);
         }
         x += put(screen, y, x, CELL_MAX, text) + 1;
         attroff(A_REVERSE);
     }
-    if (screen->view == VIEW_SLOTS && screen->chosen[0] != '\0') {
+    if ((screen->view == VIEW_SLOTS || screen->view == VIEW_NODES) && screen->chosen[0] != '\0') {
         x += put(screen, y, x, CELL_MAX, "of") + 1;
         x += put(screen, y, x, CELL_MAX, screen->chosen) + 1;
     }
     if (screen->view == VIEW_COUNTERS && screen->snapshot.idle > 0) {
         snprintf(text, sizeof text, "(%zu idle hidden)", screen->snapshot.idle);
-        x += put(screen, y, x, CELL_MAX, text) + 1;
-    }
-    if (screen->filter[0] != '\0' && !screen->typing) {
-        x += put(screen, y, x, CELL_MAX, "filter") + 1;
-        put(screen, y, x, CELL_MAX, screen->filter);
+        (void)put(screen, y, x, CELL_MAX, text);
     }
     return y + 1;
 }
@@ -236,6 +236,18 @@ static int row_colour(const struct screen *screen, const void *row) {
                : member->stat.coordinator                    ? GOOD
                                                              : PLAIN;
     }
+    if (screen->view == VIEW_NODES) {
+        const struct node_row *node = row;
+        return strncmp(node->state, "silent", 6) == 0 || strncmp(node->state, "never", 5) == 0 ? BAD
+               : !node->session || (node->share >= 0 && node->in_use > node->share) ? CLOSE
+                                                                                    : PLAIN;
+    }
+    if (screen->view == VIEW_EVENTS) {
+        const struct event_row *event = row;
+        return strcmp(event->level, "error") == 0     ? BAD
+               : strcmp(event->level, "warning") == 0 ? CLOSE
+                                                      : PLAIN;
+    }
     return PLAIN;
 }
 
@@ -304,6 +316,24 @@ static void follow_cursor(struct screen *screen) {
     }
 }
 
+/* Below the nodes, where there is room: what the cluster waits for. */
+static void draw_waits(const struct screen *screen, int y) {
+    char text[CELL_MAX * 2];
+
+    for (size_t i = 0; screen->view == VIEW_NODES && i < screen->snapshot.waits; i++) {
+        view_wait(&screen->snapshot.wait[i], text, sizeof text);
+        if (i == 0 && y < getmaxy(stdscr) - 1) {
+            attron(A_UNDERLINE);
+            put(screen, y, 0, CELL_MAX, "WAITING FOR");
+            attroff(A_UNDERLINE);
+        }
+        if (++y >= getmaxy(stdscr) - 1) {
+            break;
+        }
+        put(screen, y, 0, CELL_MAX * 2, text);
+    }
+}
+
 static void draw_table(struct screen *screen, int y) {
     struct layout layout;
     int lines = getmaxy(stdscr) - y - 2; /* without the titles and the last line */
@@ -318,9 +348,12 @@ static void draw_table(struct screen *screen, int y) {
         draw_row(screen, &layout, y + 1 + i, row_at(screen, place), place == look->cursor);
     }
     if (screen->shown == 0 && lines > 0) {
-        put(screen, y + 1, 1, CELL_MAX,
-            screen->filter[0] != '\0' ? "nothing contains the filter's text" : "nothing to show");
+        put(screen, y + 1, 1, CELL_MAX * 2,
+            screen->untold[0] != '\0'   ? screen->untold
+            : screen->filter[0] != '\0' ? "nothing contains the filter's text"
+                                        : "nothing to show");
     }
+    draw_waits(screen, y + 2 + (int)screen->shown);
 }
 
 static void draw_bottom(const struct screen *screen) {
@@ -335,8 +368,11 @@ static void draw_bottom(const struct screen *screen) {
         snprintf(text, sizeof text, "%s", screen->message);
     } else if (screen->snapshot.damaged) {
         snprintf(text, sizeof text, "the segment is damaged: some entries are left out");
+    } else if (screen->filter[0] != '\0') {
+        snprintf(text, sizeof text, "Esc drops the filter %s", screen->filter);
     } else {
-        snprintf(text, sizeof text, "? help  q quit  / filter  < > sort  p pause  Enter holders");
+        snprintf(text, sizeof text,
+                 "? help  q quit  / filter  < > sort  p pause  n nodes  Enter holders");
     }
     paint(screen, screen->trouble[0] != '\0' ? BAD : PLAIN, true);
     move(y, 0);

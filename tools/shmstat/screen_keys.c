@@ -16,6 +16,7 @@ static struct screen_view *look(struct screen *screen) {
 static void go_to(struct screen *screen, int view) {
     screen->view = (enum view_name)view;
     screen->chosen[0] = '\0';
+    screen->again = view == VIEW_NODES || view == VIEW_EVENTS; /* the bridge is to be asked */
 }
 
 static void go_on(struct screen *screen, int unused) {
@@ -66,6 +67,24 @@ static void show_holders(struct screen *screen, int unused) {
     memcpy(screen->chosen, row->stat.name, sizeof screen->chosen);
     screen->filter[0] = '\0';
     screen->view = VIEW_SLOTS;
+    look(screen)->top = look(screen)->cursor = 0;
+}
+
+static void show_nodes(struct screen *screen, int unused) {
+    const struct counter_row *row = screen->view == VIEW_COUNTERS ? screen_row(screen) : NULL;
+    const bool chosen = screen->view == VIEW_SLOTS && screen->chosen[0] != '\0';
+
+    (void)unused;
+    if (row == NULL && !chosen) {
+        snprintf(screen->message, sizeof screen->message, "choose a counter first");
+        return;
+    }
+    if (row != NULL) {
+        memcpy(screen->chosen, row->stat.name, sizeof screen->chosen);
+    }
+    screen->filter[0] = '\0';
+    screen->view = VIEW_NODES;
+    screen->again = true;
     look(screen)->top = look(screen)->cursor = 0;
 }
 
@@ -133,7 +152,7 @@ static void quit(struct screen *screen, int unused) {
 }
 
 static const struct key_row {
-    const char *label;
+    const char *label;      /* NULL: its keys stand in the row above */
     unsigned key[KEYS_MAX]; /* 0: none */
     int argument;
     void (*act)(struct screen *screen, int argument);
@@ -143,23 +162,26 @@ static const struct key_row {
     {"2, o", {'2', 'o'}, VIEW_OWNERS, go_to, "owners: the processes that use the segment"},
     {"3, s", {'3', 's'}, VIEW_SLOTS, go_to, "slots: who holds what since when"},
     {"4, m", {'4', 'm'}, VIEW_MEMBERS, go_to, "members of the cluster"},
+    {"5", {'5'}, VIEW_NODES, go_to, "nodes: what each holds of all counters, and what is awaited"},
+    {"6, e", {'6', 'e'}, VIEW_EVENTS, go_to, "events: the last that the bridge has logged"},
     {"Tab", {'\t'}, 0, go_on, "the next of these"},
     {"Enter", {'\n', '\r', KEY_ENTER}, 0, show_holders, "who holds the slots of this counter"},
+    {"n", {'n'}, 0, show_nodes, "nodes: what each holds of this counter, and may hold"},
     {"Esc", {ESCAPE}, 0, go_back, "back to the counters; drop the filter"},
     {"/", {'/'}, 0, type_filter, "show rows that contain a text only"},
-    {"<", {'<', ','}, -1, sort_by, "sort by the column before"},
-    {">", {'>', '.'}, 1, sort_by, "sort by the next column"},
+    {"<, >", {'<', ','}, -1, sort_by, "sort by the column before, by the next one"},
+    {NULL, {'>', '.'}, 1, sort_by, NULL},
     {"r", {'r'}, 0, reverse, "reverse the order"},
     {"i", {'i'}, 0, toggle_idle, "show or hide idle counters"},
     {"p, Space", {'p', ' '}, 0, toggle_pause, "pause, and go on"},
-    {"Up, k", {KEY_UP, 'k'}, -1, move_lines, "one row up"},
-    {"Down, j", {KEY_DOWN, 'j'}, 1, move_lines, "one row down"},
-    {"PgUp", {KEY_PPAGE}, -1, move_pages, "one page up"},
-    {"PgDn", {KEY_NPAGE}, 1, move_pages, "one page down"},
-    {"Home, g", {KEY_HOME, 'g'}, 0, move_first, "the first row"},
-    {"End, G", {KEY_END, 'G'}, 0, move_last, "the last row"},
-    {"Left", {KEY_LEFT}, -1, shift_columns, "columns further left"},
-    {"Right", {KEY_RIGHT}, 1, shift_columns, "columns further right"},
+    {"Up, Down, k, j", {KEY_UP, 'k'}, -1, move_lines, "one row up, down"},
+    {NULL, {KEY_DOWN, 'j'}, 1, move_lines, NULL},
+    {"PgUp, PgDn", {KEY_PPAGE}, -1, move_pages, "one page up, down"},
+    {NULL, {KEY_NPAGE}, 1, move_pages, NULL},
+    {"Home, End", {KEY_HOME, 'g'}, 0, move_first, "the first row, the last one; also g, G"},
+    {NULL, {KEY_END, 'G'}, 0, move_last, NULL},
+    {"Left, Right", {KEY_LEFT}, -1, shift_columns, "columns further left, right"},
+    {NULL, {KEY_RIGHT}, 1, shift_columns, NULL},
     {"?, h", {'?', 'h', KEY_F(1)}, 0, toggle_help, "these keys"},
     {"q", {'q'}, 0, quit, "quit"},
 };
@@ -216,14 +238,18 @@ void screen_key(struct screen *screen, bool is_code, unsigned key) {
 }
 
 void screen_draw_keys(int top) {
-    for (int i = 0; i < KEY_ROWS; i++) {
-        mvprintw(top + i, 2, "%-*s %s", LABEL_WIDTH, key_rows[i].label, key_rows[i].help);
+    for (size_t i = 0; i < KEY_ROWS; i++) {
+        if (key_rows[i].label != NULL) {
+            mvprintw(top++, 2, "%-*s %s", LABEL_WIDTH, key_rows[i].label, key_rows[i].help);
+        }
     }
 }
 
 void screen_help(FILE *out) {
     fputs("\nKeys of the live display:\n", out);
     for (size_t i = 0; i < KEY_ROWS; i++) {
-        fprintf(out, "  %-*s %s\n", LABEL_WIDTH, key_rows[i].label, key_rows[i].help);
+        if (key_rows[i].label != NULL) {
+            fprintf(out, "  %-*s %s\n", LABEL_WIDTH, key_rows[i].label, key_rows[i].help);
+        }
     }
 }

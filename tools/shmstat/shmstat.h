@@ -14,14 +14,31 @@
 struct settings {
     const char *name, *directory; /**< of the segment; NULL: the defaults */
     const char *counter;          /**< NULL: all */
+    const char *from;             /**< what this member has told; NULL: what is here */
     int64_t interval_ms;          /**< 0: not given */
+    int patience_ms;              /**< how long the bridge may take for an answer */
     int64_t count;                /**< 0: not given */
-    bool once, json, openmetrics, idle, ascii, version;
+    bool once, json, openmetrics, events, idle, ascii, version;
 };
 
-/** Print a snapshot as text. With `counter` only that counter and who holds it.
+/** What to ask the bridge for. */
+enum { CLUSTER_FROM = 1, CLUSTER_NODES = 2, CLUSTER_EVENTS = 4 };
+
+/**
+ * Ask the bridge of this host, and put its answers into the snapshot.
+ * @param what     CLUSTER_* bits
+ * @param counter  whose nodes; NULL: of all counters together
+ * @param refused  the bridge has answered, and knows no such node
+ * @return false: error says why there is no answer
+ */
+bool cluster_ask(const struct settings *settings, unsigned what, const char *counter,
+                 struct snapshot *snapshot, bool *refused, char *error, size_t size);
+
+/** Print a snapshot as text, as the settings want it.
+ * @param trouble  why the bridge has told nothing; "": it was not asked, or has
  * @return false: no memory */
-bool text_show(FILE *out, const struct snapshot *snapshot, const char *counter);
+bool text_show(FILE *out, const struct snapshot *snapshot, const struct settings *settings,
+               const char *trouble);
 
 /**
  * Show the segment live on the terminal, until the user quits, the count is reached, or SIGINT,

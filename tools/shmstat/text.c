@@ -95,16 +95,42 @@ static bool show_view(FILE *out, const struct snapshot *snapshot, enum view_name
     for (size_t i = 0; i < count; i++) {
         order[i] = i;
     }
-    view_sort(view, rows, order, count, view->sort, false);
+    view_sort(view, rows, order, count, view->sort, name == VIEW_EVENTS); /* as a log has it */
     fputc('\n', out);
     print_table(out, view, rows, order, count);
     free(order);
     return true;
 }
 
-bool text_show(FILE *out, const struct snapshot *snapshot, const char *counter) {
+static void show_waits(FILE *out, const struct snapshot *snapshot) {
+    char text[CELL_MAX * 2];
+
+    if (snapshot->waits > 0) {
+        fputc('\n', out);
+    }
+    for (size_t i = 0; i < snapshot->waits; i++) {
+        view_wait(&snapshot->wait[i], text, sizeof text);
+        fprintf(out, "%-12s %s\n", i == 0 ? "waiting for" : "", text);
+    }
+}
+
+/* What the bridge has told of one counter. */
+static bool show_nodes(FILE *out, const struct snapshot *snapshot, const char *trouble) {
+    if (snapshot->told) {
+        if (!show_view(out, snapshot, VIEW_NODES)) {
+            return false;
+        }
+        show_waits(out, snapshot);
+    } else if (trouble[0] != '\0' && snapshot->segment.stat.clustered) {
+        fprintf(out, "\nnodes are not known: %s\n", trouble);
+    }
+    return true;
+}
+
+bool text_show(FILE *out, const struct snapshot *snapshot, const struct settings *settings,
+               const char *trouble) {
     struct view_fact fact[VIEW_FACTS];
-    size_t facts = view_facts(&snapshot->segment, fact);
+    size_t facts = view_facts(snapshot, fact);
 
     for (size_t i = 0; i < facts; i++) {
         fprintf(out, "%-12s %s\n", fact[i].label, fact[i].text);
@@ -113,6 +139,9 @@ bool text_show(FILE *out, const struct snapshot *snapshot, const char *counter) 
         fputs("warning      the segment is damaged: entries that make no sense are left out\n",
               out);
     }
+    if (settings->events) {
+        return show_view(out, snapshot, VIEW_EVENTS);
+    }
     if (!show_view(out, snapshot, VIEW_COUNTERS)) {
         return false;
     }
@@ -120,8 +149,11 @@ bool text_show(FILE *out, const struct snapshot *snapshot, const char *counter) 
         fprintf(out, "(%zu idle; --idle shows %s)\n", snapshot->idle,
                 snapshot->idle == 1 ? "it" : "them");
     }
-    if (counter != NULL) {
-        return show_view(out, snapshot, VIEW_SLOTS);
+    if (settings->from != NULL) {
+        return true;
+    }
+    if (settings->counter != NULL) {
+        return show_view(out, snapshot, VIEW_SLOTS) && show_nodes(out, snapshot, trouble);
     }
     return show_view(out, snapshot, VIEW_OWNERS) &&
            (snapshot->members == 0 || show_view(out, snapshot, VIEW_MEMBERS));

@@ -10,10 +10,12 @@
 
 #include <jansson.h>
 
+#include "common/bridge.h"
+
 /** Which bridge, and how errors begin. */
 struct ask {
     const char *program;
-    char path[512]; /**< of the socket */
+    char path[BRIDGE_PATH_MAX]; /**< of the socket */
 };
 
 /** name, directory: of the segment; NULL: the defaults. @return false: the path is too long. */
@@ -29,11 +31,6 @@ bool ask_possible(const struct ask *ask);
  * @return 0; EX_UNAVAILABLE: no bridge answered (told); EX_CONFIG: refused (told).
  */
 int ask_bridge(const struct ask *ask, json_t *question, json_t **answer);
-
-/** Members of an object, "" or 0 or false when they are not there: answers are not trusted. */
-const char *ask_text(const json_t *object, const char *key);
-int64_t ask_number(const json_t *object, const char *key);
-bool ask_is(const json_t *object, const char *key);
 
 /** Print a text that came from elsewhere: what could steer a terminal becomes '?'. */
 void ask_print(const char *text);
