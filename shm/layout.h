@@ -196,10 +196,10 @@ struct owner {
     alignas(CACHE_LINE) _Atomic uint64_t announce;
     _Atomic uint32_t claims[1 + NAME_PARTS_MAX]; /* counter entries being built (index + 1) */
     alignas(CACHE_LINE) _Atomic uint64_t state;
-    _Atomic uint64_t attached;   /* CLOCK_BOOTTIME, ms */
-    _Atomic uint32_t pid;        /* for people: of its own pid namespace */
-    _Atomic uint32_t waiting;    /* counter + 1 */
-    _Atomic uint64_t command[2]; /* for people: 16 bytes of text */
+    _Atomic uint64_t attached;    /* CLOCK_BOOTTIME, ms */
+    _Atomic uint32_t pid;         /* for people: of its own pid namespace */
+    _Atomic uint32_t waiting;     /* counter + 1 */
+    _Atomic uint64_t command[2];  /* for people: 16 bytes of text */
     _Atomic uint64_t waits_since; /* CLOCK_BOOTTIME, ms; for people, while `waiting` is set */
     alignas(CACHE_LINE) struct proof proof[PROOFS];
 };
