@@ -64,6 +64,14 @@ static void what_counts(void **state) {
                                                   "[binding \"bulk\"] removed");
 }
 
+/* While a cluster is upgraded two versions read the same file, and must give it the same number. */
+static void a_file_keeps_its_number(void **state) {
+    (void)state;
+    struct conf *conf = with(base);
+    assert_true(conf_digest(conf) == UINT64_C(0xbe04164fa2106518));
+    conf_free(conf);
+}
+
 static void many_are_cut(void **state) {
     (void)state;
     char text[2000];
@@ -116,6 +124,7 @@ static void names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_counts),
+        cmocka_unit_test(a_file_keeps_its_number),
         cmocka_unit_test(many_are_cut),
         cmocka_unit_test(names),
     };
