@@ -3,7 +3,8 @@
 #include "daemon_internal.h"
 
 enum {
-    MESSAGES_MAX = 256, /* of one member before the others have their turn */
+    MESSAGES_MAX = 256, /* of one member before the others have their turn, */
+    TURN_MS = 50,       /* or what came in this time */
     COMPLAIN_MS = 60000,
 };
 
@@ -51,7 +52,8 @@ static void feed(struct daemon *daemon, const struct member *member,
 void daemon_hear(struct daemon *daemon, struct member *member) {
     struct net_message bytes;
     struct wire_message message;
-    for (unsigned n = 0; n < MESSAGES_MAX; n++) {
+    uint64_t until = control_now() + TURN_MS;
+    for (unsigned n = 0; n < MESSAGES_MAX && daemon->now <= until; n++) {
         daemon->now = control_now();
         if (!net_receive(daemon->net, member->net, daemon->now, &bytes))
             return;

@@ -5,11 +5,14 @@
  *     give N    give back until N are held         -> how many are held then
  *     shed      give back what is in excess  -> how many that were, and how many milliseconds were
  *               left for the first of them (0: none was)
+ *     names N   take a slot of each of N domains, and ask for one more -> how many were given,
+ *               refused, and had no room in the table
  *     explain   -> limit share reserve in_use cluster_in_use session
  * Usage: holder DIRECTORY SEGMENT HOST
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <slotshare/slotshare.h>
@@ -75,6 +78,29 @@ static int shed(struct holder *holder) {
     return 0;
 }
 
+/* A counter for each, as long as somebody has its slot: only until the next is asked for here. */
+static int names(struct holder *holder, long count) {
+    long found[3] = {0}; /* given, refused, no room */
+    for (long i = 0; i < count; i++) {
+        char domain[48];
+        slotshare_slot slot[2];
+        int result = SLOTSHARE_OK, got = 0;
+        (void)snprintf(domain, sizeof domain, "d%ld.example.net", i);
+        const struct slotshare_connection to = {"bulk", domain, NULL};
+        while (got < 2 && (result = slotshare_acquire(holder->handle, &to, &slot[got])) == 0)
+            got++;
+        if (result < 0 && result != SLOTSHARE_ECOUNTERS)
+            return broken("take of a name", result);
+        found[got > 0 ? 0 : result == SLOTSHARE_FULL ? 1 : 2]++;
+        while (got > 0) {
+            if ((result = slotshare_release(holder->handle, slot[--got])) != SLOTSHARE_OK)
+                return broken("give back of a name", result);
+        }
+    }
+    (void)printf("%ld %ld %ld\n", found[0], found[1], found[2]);
+    return 0;
+}
+
 static int explain(struct holder *holder) {
     struct slotshare_explanation out;
     int result = slotshare_explain(holder->handle, &holder->connection, &out);
@@ -86,7 +112,8 @@ static int explain(struct holder *holder) {
 }
 
 static int obey(struct holder *holder, const char *command) {
-    long number = strtol(command + (command[0] != '\0' ? 4 : 0), NULL, 10);
+    const char *space = strchr(command, ' ');
+    long number = space != NULL ? strtol(space, NULL, 10) : 0;
     switch (command[0]) {
     case 't':
         return take(holder, number);
@@ -94,6 +121,8 @@ static int obey(struct holder *holder, const char *command) {
         return give(holder, number);
     case 's':
         return shed(holder);
+    case 'n':
+        return names(holder, number);
     case 'e':
         return explain(holder);
     default:
