@@ -99,3 +99,26 @@ int slotshare_explain(slotshare *handle, const struct slotshare_connection *conn
     say_reason(out);
     return SLOTSHARE_OK;
 }
+
+int slotshare_explain_steps(slotshare *handle, const struct slotshare_connection *connection,
+                            struct slotshare_step step[SLOTSHARE_STEPS]) {
+    struct ruleset_step found[SLOTSHARE_STEPS];
+    if (!handle || !connection || !step) {
+        return SLOTSHARE_EINVAL;
+    }
+    const struct segment *segment = &handle->segment;
+    if (atomic_load_explicit(&segment->header->closed, memory_order_acquire)) {
+        return SLOTSHARE_EGONE;
+    }
+    int result = resolve_steps(segment, connection, found);
+    for (int i = 0; result == SLOTSHARE_OK && i < SLOTSHARE_STEPS; i++) {
+        step[i] = (struct slotshare_step){
+            .scope = found[i].scope,
+            .applies = found[i].applies,
+            .set = found[i].set,
+            .limit = !found[i].set || found[i].limit < 0 ? SLOTSHARE_UNLIMITED : found[i].limit};
+        view_source(segment, found[i].set ? found[i].line : 0, step[i].source,
+                    sizeof step[i].source);
+    }
+    return result;
+}

@@ -22,6 +22,19 @@ int resolve_connection(const struct segment *segment, const struct slotshare_con
     return SLOTSHARE_EDAMAGED;
 }
 
+int resolve_steps(const struct segment *segment, const struct slotshare_connection *connection,
+                  struct ruleset_step step[SLOTSHARE_STEPS]) {
+    uint64_t rules;
+    for (int i = 0; i < TRIES; i++) {
+        struct ruleset set = segment_rules(segment, &rules);
+        int result = ruleset_trace(&set, connection, step);
+        if (same_rules(segment, rules)) {
+            return result;
+        }
+    }
+    return SLOTSHARE_EDAMAGED;
+}
+
 int resolve_counter(const struct segment *segment, const char *name, struct ruleset_match *match,
                     uint64_t *rules) {
     for (int i = 0; i < TRIES; i++) {

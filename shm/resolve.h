@@ -11,6 +11,10 @@
 int resolve_connection(const struct segment *segment, const struct slotshare_connection *connection,
                        struct ruleset_match *match, uint64_t *rules);
 
+/** The scopes that are tried (ruleset_trace()). */
+int resolve_steps(const struct segment *segment, const struct slotshare_connection *connection,
+                  struct ruleset_step step[SLOTSHARE_STEPS]);
+
 /** The same for a counter's name (ruleset_counter()). */
 int resolve_counter(const struct segment *segment, const char *name, struct ruleset_match *match,
                     uint64_t *rules);

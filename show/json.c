@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "text.h"
-#include "view.h"
 
 static json_t *cell(const struct view_column *column, const void *row) {
     if (view_is_text(column)) {
@@ -33,7 +32,7 @@ static json_t *object(const struct view *view, const void *row) {
     return out;
 }
 
-static json_t *array(const struct snapshot *snapshot, enum view_name name) {
+json_t *json_rows(const struct snapshot *snapshot, enum view_name name) {
     const struct view *view = view_get(name);
     size_t count = 0;
     const char *rows = view_rows(snapshot, name, &count);
@@ -64,7 +63,7 @@ json_t *json_of(const struct snapshot *snapshot) {
            json_object_set_new(root, "segment", object(view_segment(), &snapshot->segment)) == 0;
     for (int name = 0; name < VIEWS && good; name++) {
         good = json_object_set_new(root, view_get((enum view_name)name)->name,
-                                   array(snapshot, (enum view_name)name)) == 0;
+                                   json_rows(snapshot, (enum view_name)name)) == 0;
     }
     if (!good) {
         json_decref(root);

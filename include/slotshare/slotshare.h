@@ -342,6 +342,24 @@ SLOTSHARE_API int slotshare_explain(slotshare *handle,
                                     const struct slotshare_connection *connection,
                                     struct slotshare_explanation *out);
 
+/** One scope that was tried for a connection. */
+struct slotshare_step {
+    enum slotshare_scope scope;
+    int applies; /**< nonzero: the connection has the names that this scope needs */
+    int set;     /**< nonzero: a stanza sets the option; the first such scope that applies wins */
+    int limit;   /**< then; SLOTSHARE_UNLIMITED: none */
+    char source[256]; /**< then: file:line */
+};
+enum { SLOTSHARE_STEPS = 6 /**< scopes that are tried */ };
+
+/**
+ * The scopes that are tried for a connection, in order of decreasing precedence. As
+ * slotshare_explain(), and returns what it returns.
+ */
+SLOTSHARE_API int slotshare_explain_steps(slotshare *handle,
+                                          const struct slotshare_connection *connection,
+                                          struct slotshare_step step[SLOTSHARE_STEPS]);
+
 /** The manual's name of a scope, e.g. "binding::host". @return a constant string, never NULL. */
 SLOTSHARE_API const char *slotshare_scope_name(enum slotshare_scope scope);
 

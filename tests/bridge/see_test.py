@@ -82,6 +82,17 @@ class See(unittest.TestCase):
                                  r"round", out)
             wait_for("a turn", hungry)
 
+            status, out, errors = mta3.ask("explain", "--host", "mx.example.com")
+            self.assertEqual((status, errors), (0, ""))
+            self.assertRegex(out, r"\nnodes +mta1 holds 2 of its share \d(, wants \d)?, the oldest "
+                                  r"for \S+s \(connected\)\n +mta2 holds 0 ")
+            self.assertRegex(out, r"\n(waiting for)? +3 nodes want slots and there are 2: ")
+            status, out, errors = mta1.ask("explain", "--json", "--host", "mx.example.com")
+            found = json.loads(out)
+            self.assertEqual({h["process"] for h in found["holders"]}, {"bridge_holder"})
+            self.assertEqual((found["told"], [n["name"] for n in found["nodes"]]),
+                             (True, ["mta1", "mta2", "mta3"]))
+
             # As another node has it.
             rows = see(mta3, "--from", "mta1")["counters"]
             self.assertEqual([(r["name"], r["in_use"], r["limit"], r["takes"]) for r in rows],

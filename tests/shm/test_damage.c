@@ -287,6 +287,8 @@ static void use_everything(slotshare *handle) {
     for (int i = 0; i < 4; i++) {
         const struct slotshare_connection connection = {NULL, name[i], i % 2 ? "two" : NULL};
         (void)slotshare_explain(handle, &connection, &explanation);
+        struct slotshare_step step[SLOTSHARE_STEPS];
+        (void)slotshare_explain_steps(handle, &connection, step);
         taken += slotshare_acquire(handle, &connection, &slot[taken]) == SLOTSHARE_OK;
         taken += slotshare_acquire_wait(handle, &connection, &slot[taken], 1) == SLOTSHARE_OK;
     }

@@ -140,7 +140,9 @@ class FromSegment(Case):
         self.assertEqual(set(found), {
             "format", "from", "binding", "domain", "host", "counter", "scope", "limit", "reserve",
             "clustered", "source", "share", "in_use", "cluster_in_use", "session", "would_admit",
-            "reason"})
+            "reason", "scopes", "holders", "told", "nodes", "waits"})
+        for step in found["scopes"]:
+            self.assertEqual(set(step), {"scope", "applies", "set", "limit", "source"})
         text = re.sub(r"\s+", " ", self.call(SLOTSHARE, "explain", "--help")[1])
         for field in found:
             self.assertRegex(text, rf"\b{field}\b")
@@ -155,6 +157,16 @@ class FromSegment(Case):
                                         environment={"SLOTSHARE_DIR": "/nonexistent"})
         self.assertEqual((status, errors), (0, ""))
         self.assertIn("in use here      2\nwould be         refused\nbecause          ", out)
+        self.assertIn("\n  binding::host   needs a name that was not given\n", out)
+        self.assertIn(f"\n  host            2 at {self.path('test.ini')}:{LIMIT_LINE}  "
+                      "<- applies\n", out)
+        self.assertIn("\n  global          not set\n", out)
+        for holder in holders:
+            self.assertRegex(out, rf"\n(held here by)? +slotshare, process {holder.pid}, for \S+s\n")
+        self.assertEqual({h["pid"] for h in found["holders"]}, {h.pid for h in holders})
+        self.assertEqual([s["limit"] for s in found["scopes"]],
+                         [None, 2, None, None, None, None])
+        self.assertEqual((found["told"], found["nodes"], found["waits"]), (False, [], []))
         for holder in holders:
             self.let_go(holder)
 
@@ -191,15 +203,22 @@ class FromSegment(Case):
         self.assertIn("loop", errors)
 
 
+BOTH = "--config goes with neither --name nor --directory: a file, or a segment"
+
+
 class Usage(Case):
+    def test_the_segment_need_not_be_named(self):
+        self.make_segment()
+        for words in ([], ["--directory", self.folder]):
+            status, out, errors = self.call(SLOTSHARE, "explain", "--host", HOST, *words)
+            self.assertEqual((status, errors), (0, ""))
+            self.assertIn("\nlimit            2\n", out)
+
     def test_what_must_be_given(self):
         file = self.config(CONFIG)
         for words, message in (
-                (["--host", "h"], "say from where: --config FILE or --name NAME"),
-                (["--config", file, "--name", "n", "--host", "h"],
-                 "say from where: --config FILE or --name NAME"),
-                (["--config", file, "--directory", "d", "--host", "h"],
-                 "--directory goes with --name, not with --config"),
+                (["--config", file, "--name", "n", "--host", "h"], BOTH),
+                (["--config", file, "--directory", "d", "--host", "h"], BOTH),
                 (["--config", file], "say what for: --binding, --domain, --host"),
                 (["--config", file, "--host", ""], "say what for: --binding, --domain, --host"),
                 (["--config", file, "--host", "h", "x"], "takes no operand")):

@@ -10,22 +10,18 @@
 #include "conf/conf.h"
 #include "conf/deal.h"
 #include "conf/ruleset.h"
+#include "explain.h"
 #include "show/text.h"
 
-enum { FORMAT_VERSION = 1, STEPS = 6 };
+enum { FORMAT_VERSION = 1, STEPS = SLOTSHARE_STEPS };
 
-struct settings {
-    const char *config, *name, *directory;
-    const char *binding, *domain, *host;
-    bool json;
-};
-
-#define AT(field) offsetof(struct settings, field)
+#define AT(field) offsetof(struct explain_settings, field)
 static const struct option_row option_rows[] = {
     {'c', OPTION_TEXT, "config", "FILE", AT(config), 0, 0,
-     "explain from this configuration file: every scope tried"},
+     "explain from this configuration file alone"},
     {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0,
-     "explain from this segment: what is in force now"},
+     "explain from this segment: what is in force now (default:\n"
+     "slotshare, when there is no --config)"},
     {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
      "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
     {0, OPTION_TEXT, "binding", "B", AT(binding), 0, 0, "the sending identity"},
@@ -44,7 +40,7 @@ static const struct exit_row exit_rows[] = {
     {"78", "the configuration file has errors"},
 };
 
-static json_t *json_start(const struct slotshare_connection *connection, const char *from) {
+json_t *explain_json_start(const struct slotshare_connection *connection, const char *from) {
     json_t *root = json_object();
 
     (void)json_object_set_new(root, "format", json_integer(FORMAT_VERSION));
@@ -55,7 +51,7 @@ static json_t *json_start(const struct slotshare_connection *connection, const c
     return root;
 }
 
-static int json_finish(const char *program, json_t *root) {
+int explain_json_finish(const char *program, json_t *root) {
     int failed = json_dumpf(root, stdout, JSON_INDENT(2));
 
     json_decref(root);
@@ -67,13 +63,13 @@ static int json_finish(const char *program, json_t *root) {
     return exit_flush(program, EX_OK);
 }
 
-static void set_limit(json_t *root, const char *counter, enum slotshare_scope scope, int limit) {
+void explain_set_limit(json_t *root, const char *counter, enum slotshare_scope scope, int limit) {
     (void)json_object_set_new(root, "counter", text_json(counter));
     (void)json_object_set_new(root, "scope", json_string(slotshare_scope_name(scope)));
     (void)json_object_set_new(root, "limit", json_integer(limit));
 }
 
-static void print_count(const char *label, int value) {
+void explain_count(const char *label, int value) {
     if (value == SLOTSHARE_UNLIMITED) {
         printf("%-16s unlimited\n", label);
     } else {
@@ -81,17 +77,17 @@ static void print_count(const char *label, int value) {
     }
 }
 
-static void print_text(const char *label, const char *value) {
+void explain_text(const char *label, const char *value) {
     char shown[1024];
 
     (void)text_fit(shown, sizeof shown, value, (int)sizeof shown, NULL);
     printf("%-16s %s\n", label, shown);
 }
 
-static void print_connection(const struct slotshare_connection *connection) {
-    print_text("binding", connection->binding[0] != '\0' ? connection->binding : "(not given)");
-    print_text("domain", connection->domain[0] != '\0' ? connection->domain : "(not given)");
-    print_text("host", connection->host[0] != '\0' ? connection->host : "(not given)");
+void explain_connection(const struct slotshare_connection *connection) {
+    explain_text("binding", connection->binding[0] != '\0' ? connection->binding : "(not given)");
+    explain_text("domain", connection->domain[0] != '\0' ? connection->domain : "(not given)");
+    explain_text("host", connection->host[0] != '\0' ? connection->host : "(not given)");
 }
 
 /* What the configuration says, all of it. */
@@ -125,21 +121,21 @@ static void steps_text(const struct resolution *found) {
 
 static int resolution_text(const char *program, const struct slotshare_connection *connection,
                            const struct resolution *found) {
-    print_connection(connection);
+    explain_connection(connection);
     puts("scopes, in order of precedence:");
     steps_text(found);
-    print_text("counted as", found->match.counter);
-    print_count("limit", found->match.limit);
+    explain_text("counted as", found->match.counter);
+    explain_count("limit", found->match.limit);
     if (found->clustered && found->match.limit != SLOTSHARE_UNLIMITED) {
-        print_count("opening share", found->home);
-        print_count("reserve", found->reserve);
+        explain_count("opening share", found->home);
+        explain_count("reserve", found->reserve);
     }
     return exit_flush(program, EX_OK);
 }
 
 static int resolution_json(const char *program, const struct slotshare_connection *connection,
                            const struct resolution *found) {
-    json_t *root = json_start(connection, "config");
+    json_t *root = explain_json_start(connection, "config");
     json_t *scopes = json_array();
 
     for (size_t i = 0; i < STEPS; i++) {
@@ -156,13 +152,13 @@ static int resolution_json(const char *program, const struct slotshare_connectio
     }
     (void)json_object_set_new(root, "file", text_json(found->file));
     (void)json_object_set_new(root, "scopes", scopes);
-    set_limit(root, found->match.counter, found->match.scope, found->match.limit);
+    explain_set_limit(root, found->match.counter, found->match.scope, found->match.limit);
     (void)json_object_set_new(
         root, "line", found->match.line != 0 ? json_integer(found->match.line) : json_null());
     (void)json_object_set_new(root, "clustered", json_boolean(found->clustered));
     (void)json_object_set_new(root, "opening_share", json_integer(found->home));
     (void)json_object_set_new(root, "reserve", json_integer(found->reserve));
-    return json_finish(program, root);
+    return explain_json_finish(program, root);
 }
 
 static int resolve(const struct ruleset *rules, const struct slotshare_connection *connection,
@@ -192,25 +188,46 @@ static int resolve(const struct ruleset *rules, const struct slotshare_connectio
     return result;
 }
 
-static int from_config(const char *program, const struct settings *settings,
-                       const struct slotshare_connection *connection) {
+int explain_load(const char *program, const char *file, struct ruleset *out) {
     struct conf_errors errors = {0};
     struct conf *conf = NULL;
-    struct ruleset rules = {NULL, 0};
-    struct resolution found;
     void *block = NULL;
-    int status = EX_CONFIG;
+    int status = EX_OK;
 
-    if (conf_load(settings->config, &conf, &errors) != 0) {
+    *out = (struct ruleset){NULL, 0};
+    if (conf_load(file, &conf, &errors) != 0) {
         for (size_t i = 0; i < errors.count; i++) {
             fprintf(stderr, "%s\n", errors.line[i]);
         }
-    } else if (ruleset_compile(conf, &block, &rules.size) != 0) {
+        status = EX_CONFIG;
+    } else if (ruleset_compile(conf, &block, &out->size) != 0) {
         fprintf(stderr, "%s: no memory for the rule set\n", program);
         status = EX_OSERR;
-    } else {
-        rules.base = block;
-        int result = resolve(&rules, connection, &found);
+    }
+    out->base = block;
+    conf_errors_free(&errors);
+    conf_free(conf);
+    return status;
+}
+
+void explain_unload(struct ruleset *rules) {
+    union {
+        const void *in;
+        void *out;
+    } block = {.in = rules->base}; /* ours, though others may only read it */
+
+    free(block.out);
+    *rules = (struct ruleset){NULL, 0};
+}
+
+static int from_config(const char *program, const struct explain_settings *settings,
+                       const struct slotshare_connection *connection) {
+    struct ruleset rules;
+    struct resolution found;
+    int status = explain_load(program, settings->config, &rules);
+
+    if (status == EX_OK) {
+        const int result = resolve(&rules, connection, &found);
         if (result != SLOTSHARE_OK) {
             status = exit_tell(program, result, "");
         } else {
@@ -218,78 +235,12 @@ static int from_config(const char *program, const struct settings *settings,
                                     : resolution_text(program, connection, &found);
         }
     }
-    free(block);
-    conf_errors_free(&errors);
-    conf_free(conf);
+    explain_unload(&rules);
     return status;
 }
 
-static int live_text(const char *program, const struct slotshare_connection *connection,
-                     const struct slotshare_explanation *why) {
-    print_connection(connection);
-    print_text("counted as", why->counter);
-    print_text("scope", slotshare_scope_name(why->scope));
-    print_count("limit", why->limit);
-    if (why->source[0] != '\0') {
-        print_text("set at", why->source);
-    }
-    print_count("share", why->share);
-    if (why->clustered) {
-        print_count("reserve", why->reserve);
-    }
-    print_count("in use here", why->in_use);
-    if (why->clustered) {
-        print_count("in the cluster", why->cluster_in_use);
-        print_text("session", why->session ? "valid" : "none: only the reserve may be used");
-    }
-    print_text("would be", why->would_admit ? "admitted" : "refused");
-    print_text("because", why->reason);
-    return exit_flush(program, EX_OK);
-}
-
-static int live_json(const char *program, const struct slotshare_connection *connection,
-                     const struct slotshare_explanation *why) {
-    json_t *root = json_start(connection, "segment");
-
-    set_limit(root, why->counter, why->scope, why->limit);
-    (void)json_object_set_new(root, "source", text_json(why->source));
-    (void)json_object_set_new(root, "share", json_integer(why->share));
-    (void)json_object_set_new(root, "reserve", json_integer(why->reserve));
-    (void)json_object_set_new(root, "in_use", json_integer(why->in_use));
-    (void)json_object_set_new(root, "cluster_in_use", json_integer(why->cluster_in_use));
-    (void)json_object_set_new(root, "clustered", json_boolean(why->clustered));
-    (void)json_object_set_new(root, "session", json_boolean(why->session));
-    (void)json_object_set_new(root, "would_admit", json_boolean(why->would_admit));
-    (void)json_object_set_new(root, "reason", text_json(why->reason));
-    return json_finish(program, root);
-}
-
-static int from_segment(const char *program, const struct settings *settings,
-                        const struct slotshare_connection *connection) {
-    char error[4096] = "";
-    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
-    struct slotshare_explanation why;
-    slotshare *handle = NULL;
-
-    options.directory = settings->directory;
-    options.read_only = 1;
-    options.error = error;
-    options.error_size = sizeof error;
-    int result = slotshare_open(&handle, settings->name, &options);
-    if (result != SLOTSHARE_OK) {
-        return exit_tell(program, result, error);
-    }
-    result = slotshare_explain(handle, connection, &why);
-    slotshare_close(handle);
-    if (result != SLOTSHARE_OK) {
-        return exit_tell(program, result, "");
-    }
-    return settings->json ? live_json(program, connection, &why)
-                          : live_text(program, connection, &why);
-}
-
 static int run(const struct command *self, int argc, char **argv) {
-    struct settings settings = {.binding = "", .domain = "", .host = ""};
+    struct explain_settings settings = {.binding = "", .domain = "", .host = ""};
     int first = 0;
     int status = command_options(self, argc, argv, &settings, &first);
 
@@ -300,36 +251,39 @@ static int run(const struct command *self, int argc, char **argv) {
     if (first < argc) {
         return command_usage(self, "takes no operand");
     }
-    if ((settings.config == NULL) == (settings.name == NULL)) {
-        return command_usage(self, "say from where: --config FILE or --name NAME");
-    }
-    if (settings.config != NULL && settings.directory != NULL) {
-        return command_usage(self, "--directory goes with --name, not with --config");
+    if (settings.config != NULL && (settings.name != NULL || settings.directory != NULL)) {
+        return command_usage(self, "--config goes with neither --name nor --directory: a file, or "
+                                   "a segment");
     }
     if (!command_connection_given(&connection)) {
         return command_usage(self, "say what for: --binding, --domain, --host");
     }
     return settings.config != NULL ? from_config(self->program, &settings, &connection)
-                                   : from_segment(self->program, &settings, &connection);
+                                   : explain_segment(self->program, &settings, &connection);
 }
 
 const struct command command_explain = {
     .name = "explain",
     .program = "slotshare explain",
-    .synopsis = "[OPTION]... --config FILE --binding B --domain D --host H\n"
-                "slotshare explain [OPTION]... --name NAME --binding B --domain D --host H",
+    .synopsis = "[OPTION]... --binding B --domain D --host H\n"
+                "slotshare explain [OPTION]... --config FILE --binding B --domain D --host H",
     .summary = "explain which limit applies to a connection",
-    .details = "Leave out the binding, domain or host that is not known, but give at least one.\n"
-               "With --config the file alone is asked: every scope, in order of precedence. With\n"
-               "--name the segment is asked: what is in force now, what is in use, and why a slot\n"
-               "would be refused. Nothing is written in either case.\n\n"
-               "JSON: format (1; a later version that changes a field's meaning counts up), from\n"
-               "('config' or 'segment'), binding, domain, host, counter, scope, limit (-1:\n"
-               "unlimited), reserve (what this node keeps when it is cut off), clustered. From a\n"
-               "configuration also: file, line (of the limit; null: not set), scopes (an array of\n"
-               "scope, applies, set, limit, line), opening_share. From a segment also: source\n"
-               "(file:line of the limit, '': not set), share, in_use, cluster_in_use, session,\n"
-               "would_admit, reason.",
+    .details =
+        "Leave out the binding, domain or host that is not known, but give at least one.\n"
+        "With --config the file alone is asked: every scope, in order of precedence. Else the\n"
+        "segment is asked what is in force now: the scopes, what is in use, why a slot would be\n"
+        "refused, which processes of this host hold slots since when; and in a cluster the\n"
+        "bridge of this host, which nodes hold them since when, and what the cluster waits for\n"
+        "and until when. Nothing is written in either case.\n\n"
+        "JSON: format (1; a later version that changes a field's meaning counts up), from\n"
+        "('config' or 'segment'), binding, domain, host, counter, scope, limit (-1:\n"
+        "unlimited), reserve (what this node keeps when it is cut off), clustered, scopes (an\n"
+        "array of scope, applies, set, limit, line). From a configuration also: file, line (of\n"
+        "the limit; null: not set), opening_share. From a segment the scopes have source\n"
+        "(file:line) instead of line, and there are also: source (of the limit, '': not set),\n"
+        "share, in_use, cluster_in_use, session, would_admit, reason, holders (an array of\n"
+        "process, pid, age_ms), told (whether the bridge has answered), nodes (as 'shmstat\n"
+        "--help' tells), waits (an array of what, and until_ms: since 1970; 0: not known).",
     .options = {option_rows, sizeof option_rows / sizeof option_rows[0], false},
     .exits = exit_rows,
     .exit_rows = sizeof exit_rows / sizeof exit_rows[0],
