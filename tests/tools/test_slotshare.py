@@ -8,7 +8,7 @@ import unittest
 from support import (BAD_CONFIG, CONFIG, HOST, LIMIT, LIMIT_LINE, OS_ERROR, SLOTSHARE, UNAVAILABLE,
                      USAGE, Case)
 
-COMMANDS = ("check", "explain", "pki", "run", "reload", "status", "member", "version", "help")
+COMMANDS = ("check", "explain", "mx", "pki", "run", "reload", "status", "member", "version", "help")
 
 
 class Usage(Case):
