@@ -103,6 +103,8 @@ class Web(unittest.TestCase):
         self.assertEqual([(c["name"], c["in_use"], c["limit"]) for c in found["counters"]],
                          [("host:mx.example.com", 3, 4)])
         self.assertEqual([m["name"] for m in found["members"]], ["mta1"])
+        self.assertLessEqual({"started", "coordinator", "session"},
+                             {e["event"] for e in found["events"]})
         def in_history():
             history = json.loads(self.get("/status.json")[2])["history"]["counters"]
             return 3 in history.get("host:mx.example.com", {"in_use": []})["in_use"]
@@ -131,6 +133,9 @@ class Web(unittest.TestCase):
         self.assertIn("slotshare on mta1", text)
         self.assertIn(">host:mx.example.com<", text)
         self.assertIn("this node", text)
+        self.assertRegex(text, r'<td class="quiet">info</td><td>session</td>'
+                               r'<td class="text quiet">number=1</td>')
+        self.assertRegex(text, r'<td>started</td><td class="text quiet">version=')
         self.assertRegex(text, r'<div id="trouble" role="status"></div>')
 
     def test_waiting(self):
