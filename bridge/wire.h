@@ -17,7 +17,12 @@
 #include "core/core.h"
 
 enum {
+#ifdef SLOTSHARE_PRETEND_NEXT
+    WIRE_VERSION = 2, /* has fields that version 1 does not know */
+#else
     WIRE_VERSION = 1,
+#endif
+    WIRE_OLDEST = 1, /**< versions from this one on are understood, and understand this one */
     WIRE_PART_MAX = 192 * 1024,         /**< bytes of one message on the network */
     WIRE_WHOLE_MAX = 4 * 1024 * 1024,   /**< bytes of a message before it is split */
     WIRE_MEMORY_MAX = 64 * 1024 * 1024, /**< bytes that one decoded message may take */
@@ -91,7 +96,7 @@ enum wire_result {
     WIRE_MORE,       /**< a part of a large message: kept, nothing to act on yet */
     WIRE_EMALFORMED, /**< not a message of ours, or cut short */
     WIRE_ECLUSTER,   /**< of another cluster */
-    WIRE_EVERSION,   /**< of another version of the protocol */
+    WIRE_EVERSION,   /**< of a version of the protocol that is too old, or says it is too new */
     WIRE_EFROM,      /**< signed by another name than the one that this connection is to */
     WIRE_EKIND,      /**< of a kind that this version does not know */
     WIRE_ESIZE,      /**< too large */

@@ -329,6 +329,13 @@ static enum wire_result keep_part(struct wire_decoder *decoder, const Wire__Frag
     return WIRE_MORE;
 }
 
+/* A newer sender knows whom its changes do not hurt; of an older one this version knows that. */
+static bool readable(const Wire__Envelope *envelope) {
+    uint32_t oldest = envelope->oldest != 0 ? envelope->oldest : envelope->version;
+    return envelope->version >= WIRE_OLDEST && oldest <= WIRE_VERSION &&
+           oldest <= envelope->version;
+}
+
 /* Unpacks an envelope and checks that it is for us and from whom we think. */
 static enum wire_result open_envelope(struct wire_decoder *decoder, const uint8_t *bytes,
                                       size_t size, Wire__Envelope **out) {
@@ -338,7 +345,7 @@ static enum wire_result open_envelope(struct wire_decoder *decoder, const uint8_
                                                                           : WIRE_EMALFORMED;
     if ((*out)->version == 0 || (*out)->cluster[0] == '\0')
         return WIRE_EMALFORMED;
-    if ((*out)->version != WIRE_VERSION)
+    if (!readable(*out))
         return WIRE_EVERSION;
     if (strcmp((*out)->cluster, decoder->cluster) != 0)
         return WIRE_ECLUSTER;

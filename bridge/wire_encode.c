@@ -15,6 +15,20 @@ struct wire_encoder {
     char from[SLOTSHARE_BINDING_MAX + 1];
 };
 
+/* Fields that this version does not have, in each message: what readers of an older one find. */
+static void pretend_next(ProtobufCMessage *message) {
+#ifdef SLOTSHARE_PRETEND_NEXT
+    static uint8_t text[] = {4, 'n', 'e', 'x', 't'}, number[] = {0xff, 0x01};
+    static ProtobufCMessageUnknownField fields[] = {
+        {900, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, sizeof text, text},
+        {901, PROTOBUF_C_WIRE_TYPE_VARINT, sizeof number, number}};
+    message->unknown_fields = fields;
+    message->n_unknown_fields = sizeof fields / sizeof fields[0];
+#else
+    (void)message;
+#endif
+}
+
 struct wire_encoder *wire_encoder_create(const char *cluster, const char *from) {
     struct wire_encoder *encoder = calloc(1, sizeof *encoder);
     if (encoder == NULL)
@@ -112,6 +126,7 @@ static bool pack_heartbeat(struct wire_encoder *encoder, const struct core_heart
     for (uint32_t i = 0; i < from->records; i++) {
         const struct core_record *r = &from->record[i];
         wire__record__init(&record[i]);
+        pretend_next(&record[i].base);
         record[i].counter = name_of(names, r->key);
         record[i].held = (uint32_t)r->held;
         record[i].in_use = (uint32_t)r->in_use;
@@ -167,6 +182,7 @@ static bool pack_part(struct arena *arena, const struct core_part *from,
                       Wire__Part *to) {
     bool ok = true;
     wire__part__init(to);
+    pretend_next(&to->base);
     to->to = from->to;
     to->boot = from->boot;
     to->ack = from->ack;
@@ -181,6 +197,7 @@ static bool pack_part(struct arena *arena, const struct core_part *from,
     to->n_grant = from->grants;
     for (uint32_t i = 0; i < from->grants && ok; i++) {
         wire__grant__init(&grant[i]);
+        pretend_next(&grant[i].base);
         ok = place_of(places, from->grant[i].key, names, deal, &grant[i].counter);
         grant[i].share = (uint32_t)from->grant[i].share;
         grant[i].grant = from->grant[i].grant;
@@ -233,6 +250,7 @@ static bool pack_totals(struct wire_encoder *encoder, const struct wire_totals *
     to->n_total = from->count;
     for (uint32_t i = 0; i < from->count; i++) {
         wire__total__init(&total[i]);
+        pretend_next(&total[i].base);
         total[i].counter = unconst(from->total[i].name);
         total[i].in_use = (uint32_t)from->total[i].in_use;
         total[i].share = (uint32_t)(from->total[i].share + 1);
@@ -250,6 +268,7 @@ static Wire__VoteRequest *pack_vote_request(struct wire_encoder *encoder,
     if (to == NULL)
         return NULL;
     wire__vote_request__init(to);
+    pretend_next(&to->base);
     to->boot = from->boot;
     to->generation = from->generation;
     to->term = make_term(&encoder->arena, from->term, &ok);
@@ -264,6 +283,7 @@ static Wire__Vote *pack_vote(struct wire_encoder *encoder, const struct core_vot
     if (to == NULL)
         return NULL;
     wire__vote__init(to);
+    pretend_next(&to->base);
     to->to = from->to;
     to->to_boot = from->to_boot;
     to->to_generation = from->to_generation;
@@ -289,11 +309,13 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
         if ((envelope->heartbeat = arena_take(arena, sizeof *envelope->heartbeat)) == NULL)
             return false;
         wire__heartbeat__init(envelope->heartbeat);
+        pretend_next(&envelope->heartbeat->base);
         return pack_heartbeat(encoder, &message->heartbeat, names, envelope->heartbeat);
     case WIRE_DEAL:
         if ((envelope->deal = arena_take(arena, sizeof *envelope->deal)) == NULL)
             return false;
         wire__deal__init(envelope->deal);
+        pretend_next(&envelope->deal->base);
         return pack_deal(encoder, &message->deal, names, envelope->deal);
     case WIRE_VOTE_REQUEST:
         envelope->vote_request = pack_vote_request(encoder, &message->vote_request);
@@ -305,6 +327,7 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
         if ((envelope->totals = arena_take(arena, sizeof *envelope->totals)) == NULL)
             return false;
         wire__totals__init(envelope->totals);
+        pretend_next(&envelope->totals->base);
         return pack_totals(encoder, &message->totals, envelope->totals);
     default:
         return false;
@@ -313,8 +336,10 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
 
 static void envelope_init(struct wire_encoder *encoder, Wire__Envelope *envelope) {
     wire__envelope__init(envelope);
+    pretend_next(&envelope->base);
     envelope->cluster = encoder->cluster;
     envelope->version = WIRE_VERSION;
+    envelope->oldest = WIRE_OLDEST != WIRE_VERSION ? WIRE_OLDEST : 0; /* 0 takes no room */
     envelope->from = encoder->from;
 }
 

@@ -52,7 +52,7 @@ class Worker:
     def __init__(self, node, host="mx.example.com"):
         self.node = node
         self.held = 0
-        self.process = subprocess.Popen([HOLDER, node.directory, node.segment, host],
+        self.process = subprocess.Popen([node.holder, node.directory, node.segment, host],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, command):
@@ -108,6 +108,7 @@ class Node:
         self.log_file = os.path.join(cluster.directory, name + ".log")
         self.state = os.path.join(cluster.directory, name + ".state")
         self.process = None
+        self.program, self.holder = BRIDGE, HOLDER
         self.prefix = []  # of the bridge's command, to start it elsewhere
         self.level = "debug"
         os.mkdir(self.directory, 0o700)
@@ -120,7 +121,7 @@ class Node:
     def run(self, *options):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, BRIDGE, "--config", self.config, "--log-level", self.level,
+                [*self.prefix, self.program, "--config", self.config, "--log-level", self.level,
                  *options],
                 stderr=log, stdin=subprocess.DEVNULL)
 

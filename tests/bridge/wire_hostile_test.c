@@ -168,7 +168,13 @@ static void other_senders(void **state) {
     assert_int_equal(decode_envelope(f, &envelope), WIRE_OK);
     envelope.version = WIRE_VERSION + 1;
     assert_int_equal(decode_envelope(f, &envelope), WIRE_EVERSION);
-    envelope.version = WIRE_VERSION;
+    envelope.oldest = WIRE_VERSION; /* what is new in it does not matter here */
+    assert_int_equal(decode_envelope(f, &envelope), WIRE_OK);
+    envelope.oldest = WIRE_VERSION + 1; /* or it does */
+    assert_int_equal(decode_envelope(f, &envelope), WIRE_EVERSION);
+    envelope.version = WIRE_VERSION; /* it does not understand itself */
+    assert_int_equal(decode_envelope(f, &envelope), WIRE_EVERSION);
+    envelope.oldest = 0;
     envelope.cluster = "east";
     assert_int_equal(decode_envelope(f, &envelope), WIRE_ECLUSTER);
     envelope.cluster = CLUSTER_NAME;
