@@ -90,6 +90,12 @@ static void reap(struct daemon *daemon) {
     log_end(&line);
 }
 
+static void show_refusals(struct daemon *daemon) {
+    uint64_t count[REFUSALS];
+    net_refusals(daemon->net, count);
+    web_refusals(daemon->web, count);
+}
+
 /* Everything that time makes due. */
 static void on_time(struct daemon *daemon) {
     struct schedule *next = &daemon->next;
@@ -103,6 +109,7 @@ static void on_time(struct daemon *daemon) {
         watch(daemon);
     if (daemon->now >= next->tend) {
         net_tend(daemon->net, daemon->now);
+        show_refusals(daemon);
         next->tend = daemon->now + TEND_MS;
     }
     if (daemon->now >= next->totals && daemon->serving)

@@ -105,6 +105,18 @@ static json_t *members_of(struct daemon *daemon) {
     return list;
 }
 
+/* Connections that were refused, by reason; those that never were are left out. */
+static json_t *refused_of(struct daemon *daemon) {
+    uint64_t count[REFUSALS];
+    json_t *out = json_object();
+    net_refusals(daemon->net, count);
+    for (size_t i = 0; i < REFUSALS; i++) {
+        if (count[i] > 0)
+            set(out, refusal_code((enum refusal)i), json_integer((json_int_t)count[i]));
+    }
+    return out;
+}
+
 static void answer_status(struct daemon *daemon, const json_t *request, json_t *reply,
                           json_t *errors) {
     struct core_config_state state = core_config_state(daemon->core);
@@ -132,6 +144,7 @@ static void answer_status(struct daemon *daemon, const json_t *request, json_t *
         coordinator != 0 ? string(daemon_member_name(daemon, coordinator)) : json_null());
     set(reply, "minority", json_boolean(core_minority(daemon->core, daemon->now)));
     set(reply, "session", json_boolean(daemon->memory.session_end > daemon->now));
+    set(reply, "refused", refused_of(daemon));
     set(reply, "members", members_of(daemon));
 }
 
@@ -141,6 +154,10 @@ static void answer_reload(struct daemon *daemon, const json_t *request, json_t *
         [RELOAD_REFUSED] = "refused",   [RELOAD_PROPOSED] = "proposed",
         [RELOAD_PENDING] = "pending",   [RELOAD_WITHDRAWN] = "withdrawn",
         [RELOAD_IN_FORCE] = "in force", [RELOAD_LATER] = "later"};
+    static const char *const certificates[] = {[NET_RENEWAL_NONE] = "none",
+                                               [NET_RENEWAL_SAME] = "the same",
+                                               [NET_RENEWAL_NEW] = "new",
+                                               [NET_RENEWAL_BAD] = "refused"};
     struct reload_report report;
     (void)request;
     daemon_reload(daemon, &report);
@@ -149,6 +166,8 @@ static void answer_reload(struct daemon *daemon, const json_t *request, json_t *
     set(reply, "digest", hex(report.digest));
     set(reply, "changes", string(report.difference));
     set(reply, "epoch", json_integer((json_int_t)daemon->configs.epoch));
+    set(reply, "certificates", json_string(certificates[report.certificates]));
+    set(reply, "certificates_error", string(report.certificates_error));
     for (size_t i = 0; i < report.errors.count; i++)
         (void)json_array_append_new(errors, string(report.errors.line[i]));
     conf_errors_free(&report.errors);

@@ -173,8 +173,11 @@ void daemon_reload(struct daemon *daemon, struct reload_report *report) {
         check_change(daemon, &file, &report->errors);
         if (committed != NULL)
             conf_difference(committed, file.conf, report->difference, sizeof report->difference);
-        if (report->errors.count == 0)
+        if (report->errors.count == 0) {
+            report->certificates = net_renew(daemon->net, file.conf, report->certificates_error,
+                                             sizeof report->certificates_error);
             report->result = load(daemon, &file, &report->errors);
+        }
         edition_free(&file);
     }
     log_report(daemon, report);

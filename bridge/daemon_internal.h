@@ -184,9 +184,11 @@ struct reload_report {
     struct conf_errors errors; /**< conf_errors_free() it */
     uint64_t digest;
     char difference[1000]; /**< to what was committed */
+    enum net_renewal certificates;
+    char certificates_error[1000];
 };
 
-/** Read the file and act on it. */
+/** Read the file and the certificates that it names, and act on them. */
 void daemon_reload(struct daemon *daemon, struct reload_report *report);
 /** CORE_PROMISE and CORE_COMMIT. */
 void daemon_promise(struct daemon *daemon, uint64_t epoch, uint64_t digest);

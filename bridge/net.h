@@ -16,6 +16,7 @@
 
 #include "../conf/conf.h"
 #include "log.h"
+#include "refusal.h"
 
 enum {
     NET_MESSAGE_MAX = 256 * 1024, /**< bytes of one message; a longer one ends the connection */
@@ -32,7 +33,8 @@ struct net;
 /**
  * Listen, and start to connect to every other member of conf: member i of conf has the index i
  * here. conf and log must outlive *out.
- * With tls+tcp:// it checks the files by connecting to itself.
+ * With tls+tcp:// it checks the files first: this node's certificate must be its own, signed by
+ * the ca, and valid now.
  *
  * @param error  what was wrong, where, and what to do
  * @return 0; -1: *out is NULL, error is filled.
@@ -86,6 +88,22 @@ bool net_connected(const struct net *net, uint32_t i);
 /** A member could be reached again and again for most of a minute, but no connection to it came
  * about: the network library has lost it, and only a new process helps. */
 bool net_stuck(const struct net *net);
+
+/** How many connections were refused, of each reason: that came to us, and (as far as the reason
+ * was looked for) that we made. */
+void net_refusals(struct net *net, uint64_t out[REFUSALS]);
+
+/** What became of certificates that were to be read anew. */
+enum net_renewal {
+    NET_RENEWAL_NONE, /**< there is no TLS */
+    NET_RENEWAL_SAME, /**< they are those in use */
+    NET_RENEWAL_NEW,  /**< connections made from now on use them; those that are there stay */
+    NET_RENEWAL_BAD,  /**< error says why; those in use stay in use */
+};
+
+/** Read the certificates that conf names anew, and log what became of them. */
+enum net_renewal net_renew(struct net *net, const struct conf *conf, char *error,
+                           size_t error_size);
 
 /** The TCP port that it listens on. */
 uint16_t net_port(const struct net *net);

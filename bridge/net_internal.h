@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef SLOTSHARE_BRIDGE_NET_INTERNAL_H
 #define SLOTSHARE_BRIDGE_NET_INTERNAL_H
-/** What net.c (the listener, messages), net_peer.c (members) and net_tend.c (looking after
- * connections) share. */
+/** What net.c (the listener, messages), net_peer.c (members), net_renew.c (certificates) and
+ * net_tend.c (looking after connections) share. */
 #include <stdatomic.h>
 
 #include <nng/nng.h>
 
+#include "gate.h"
 #include "net.h"
 #include "net_probe.h"
 #include "net_tls.h"
+#include "refusal.h"
 
 struct net_peer {
     bool used; /**< else this node itself, or nobody (any more) */
@@ -19,6 +21,7 @@ struct net_peer {
     nng_dialer dialer;
     int fd;                /**< readable when messages are there; belongs to nng */
     nng_tls_config *tls;   /**< NULL: plain TCP */
+    bool stale;            /**< the certificates were renewed: dial anew when the connection ends */
     _Atomic uint32_t pipe; /**< id of the connection, 0: none; written by threads of nng */
     nng_msg *message;      /**< that net_receive() gave out last */
 
@@ -34,19 +37,22 @@ struct net_peer {
     struct log_rate came_rate, went_rate, silent_rate;
 };
 
+/** The certificates' files, looked at now and then: have they changed? */
+struct net_watch {
+    uint64_t next;
+    uint64_t known, seen; /**< what they looked like when they were read, and at the last look */
+};
+
 struct net {
     const struct conf *conf;
     const struct log *log;
     int event_fd;
-    nng_socket publisher;
+    nng_socket publisher; /**< listens inside, behind the gate */
     nng_listener listener;
-    nng_tls_config *tls; /**< of the listener; NULL: plain TCP */
-    uint16_t port;
-    atomic_uint subscribers; /**< connections to the publisher */
-    atomic_uint subscribers_max;
-    struct log_rate refused_rate;
-    atomic_uint refused; /**< connections ended because there were too many */
-    unsigned refused_known;
+    struct gate *gate;
+    struct refusal_book book;
+    struct net_tls_files files; /**< in use now; all NULL without TLS */
+    struct net_watch watch;
     uint32_t peers; /**< places in peer[] that were ever used */
     struct net_peer peer[NET_PEERS_MAX];
 };
@@ -55,11 +61,24 @@ struct net {
 void net_wake(int event_fd);
 /** Put a member in its place, and make its socket and dialer. @return 0; -1: error is filled. */
 void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_member *member);
-int net_peer_open(struct net *net, struct net_peer *peer, const struct net_tls_files *files,
-                  char *error, size_t error_size);
+int net_peer_open(struct net *net, struct net_peer *peer, char *error, size_t error_size);
+/** Dial with the certificates in use now, and no longer with others. @return as above. */
+int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size);
 /** Forget the message that was given out last. */
 void net_drop_message(struct net_peer *peer);
 /** How many connections to our publisher are enough. */
 void net_count_subscribers(struct net *net);
+
+/** Read and check certificates. side: for who listens (else for who dials), checked to be this
+ * node's. @return 0; -1: error says what is wrong and *files, *side are empty. */
+int net_certificates(const struct net *net, const char *const path[3], bool listens,
+                     struct net_tls_files *files, struct tls_side **side, char *error,
+                     size_t error_size);
+/** The URL to listen on. */
+const char *net_listen_url(const struct net *net);
+/** Read them anew when their files have changed. */
+void net_watch_files(struct net *net, uint64_t now_ms);
+/** What the files in use look like now. */
+uint64_t net_watch_look(const struct net *net);
 
 #endif

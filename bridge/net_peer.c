@@ -50,25 +50,39 @@ static int open_socket(struct net_peer *peer) {
     return rc;
 }
 
-int net_peer_open(struct net *net, struct net_peer *peer, const struct net_tls_files *files,
-                  char *error, size_t error_size) {
+int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size) {
     const struct conf_member *member = &peer->member;
+    nng_tls_config *tls = NULL;
     if (net_tls_wanted(member->url) &&
-        net_tls_config(&peer->tls, files, net->conf, member->name, error, error_size) != 0)
+        net_tls_config(&tls, &net->files, member->name, error, error_size) != 0)
         return -1;
-    int rc = open_socket(peer);
-    if (rc == 0)
-        rc = nng_dialer_create(&peer->dialer, peer->socket, member->url);
-    if (rc == 0 && peer->tls != NULL)
-        rc = nng_dialer_set_ptr(peer->dialer, NNG_OPT_TLS_CONFIG, peer->tls);
+    if (peer->dialer.id != 0)
+        (void)nng_dialer_close(peer->dialer);
+    peer->dialer = (nng_dialer)NNG_DIALER_INITIALIZER;
+    if (peer->tls != NULL)
+        nng_tls_config_free(peer->tls);
+    peer->tls = tls;
+    int rc = nng_dialer_create(&peer->dialer, peer->socket, member->url);
+    if (rc == 0 && tls != NULL)
+        rc = nng_dialer_set_ptr(peer->dialer, NNG_OPT_TLS_CONFIG, tls);
     if (rc == 0)
         rc = nng_dialer_set_bool(peer->dialer, NNG_OPT_TCP_KEEPALIVE, true);
     if (rc == 0)
         rc = nng_dialer_start(peer->dialer, NNG_FLAG_NONBLOCK);
+    peer->stale = peer->stale && rc != 0;
     if (rc == 0)
         return 0;
     (void)snprintf(error, error_size, "cannot connect to member %s at %s: %s", member->name,
                    member->url, nng_strerror(rc));
+    return -1;
+}
+
+int net_peer_open(struct net *net, struct net_peer *peer, char *error, size_t error_size) {
+    int rc = gate_allow(net->gate, peer->member.name) == 0 ? open_socket(peer) : NNG_ENOMEM;
+    if (rc == 0)
+        return net_peer_dial(net, peer, error, error_size);
+    (void)snprintf(error, error_size, "cannot connect to member %s: %s", peer->member.name,
+                   nng_strerror(rc));
     return -1;
 }
 
@@ -77,7 +91,7 @@ void net_count_subscribers(struct net *net) {
     unsigned used = 1;
     for (uint32_t i = 0; i < net->peers; i++)
         used += net->peer[i].used ? 1 : 0;
-    atomic_store_explicit(&net->subscribers_max, 4 * used + 16, memory_order_relaxed);
+    gate_most(net->gate, 4 * used + 16);
 }
 
 void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_member *member) {
@@ -88,6 +102,7 @@ void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_me
     peer->since = peer->heard = peer->next_probe = peer->next_log = 0;
     peer->reason = -1;
     peer->lost = 0;
+    peer->stale = false;
 }
 
 void net_drop_message(struct net_peer *peer) {
@@ -110,7 +125,8 @@ static bool empty_place(struct net *net, uint32_t i) {
 
 int net_add(struct net *net, const struct conf_member *member, uint32_t *index, char *error,
             size_t error_size) {
-    struct net_tls_files files = {0};
+    const char *const path[3] = {net->conf->certificate, net->conf->key, net->conf->ca};
+    struct tls_side *side = NULL;
     uint32_t i = 0;
     while (i < NET_PEERS_MAX && !empty_place(net, i))
         i++;
@@ -121,13 +137,14 @@ int net_add(struct net *net, const struct conf_member *member, uint32_t *index, 
                        member->name);
         return -1;
     }
-    if (net_tls_wanted(member->url) && net_tls_load(&files, net->conf, error, error_size) != 0)
+    if (net_tls_wanted(member->url) && net->files.ca == NULL &&
+        net_certificates(net, path, false, &net->files, &side, error, error_size) != 0)
         return -1;
+    tls_side_close(side);
     if (i >= net->peers)
         net->peers = i + 1;
     net_peer_start(net, &net->peer[i], member);
-    int rc = net_peer_open(net, &net->peer[i], &files, error, error_size);
-    net_tls_free(&files);
+    int rc = net_peer_open(net, &net->peer[i], error, error_size);
     if (rc != 0)
         net_remove(net, i);
     net_count_subscribers(net);

@@ -52,45 +52,59 @@ static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
     (void)nng_pipe_close((nng_pipe){.id = peer->known_pipe});
 }
 
-static void note_reason(struct net *net, struct net_peer *peer, int result, uint64_t now) {
-    char text[256];
-    peer->lost = result == 0 ? peer->lost + 1 : 0;
-    if (result == peer->reason && now < peer->next_log)
+static void note_reason(struct net *net, struct net_peer *peer,
+                        const struct net_probe_result *result, uint64_t now) {
+    char text[512];
+    const int reason = result->code * (REFUSALS + 1) + (int)result->why;
+    peer->lost = result->code == 0 ? peer->lost + 1 : 0;
+    if (result->why != REFUSALS)
+        (void)refusal_note(&net->book, result->why, NULL, NULL, now);
+    if (reason == peer->reason && now < peer->next_log)
         return;
-    peer->reason = result;
+    peer->reason = reason;
     peer->next_log = now + SAME_REASON_MS;
-    if (result != 0)
+    if (result->code != 0)
         log_member(net, LOG_LEVEL_WARNING, "member_unreachable", peer,
                    net_probe_reason(result, peer->member.name, text, sizeof text), 0);
 }
 
 static void find_reason(struct net *net, struct net_peer *peer, uint64_t now) {
-    int result = 0;
+    struct net_probe_result result;
     if (peer->next_probe == 0)
         peer->next_probe = now + PROBE_FIRST_MS;
     if (peer->probe != NULL && net_probe_done(peer->probe, &result)) {
         net_probe_free(peer->probe);
         peer->probe = NULL;
         peer->next_probe = now + PROBE_EVERY_MS;
-        note_reason(net, peer, result, now);
+        note_reason(net, peer, &result, now);
     }
     if (peer->probe == NULL && now >= peer->next_probe) {
-        peer->probe = net_probe_start(peer->member.url, peer->tls, net->event_fd);
+        peer->probe =
+            net_probe_start(peer->member.url, &net->files, peer->member.name, net->event_fd);
         peer->next_probe = now + PROBE_EVERY_MS;
     }
 }
 
-static void note_refused(struct net *net, uint64_t now) {
-    unsigned refused = atomic_load_explicit(&net->refused, memory_order_relaxed);
-    uint64_t suppressed = 0;
-    if (refused == net->refused_known || !log_rate_ok(&net->refused_rate, now, 60000, &suppressed))
-        return;
-    struct log_line line;
-    log_begin(net->log, &line, LOG_LEVEL_WARNING, "subscribers_refused");
-    log_text(&line, "reason", "more connections than members could make");
-    log_uint(&line, "refused", refused - net->refused_known);
-    log_end(&line);
-    net->refused_known = refused;
+static void tell_refusals(struct net *net) {
+    struct refusal_news news;
+    while (refusal_next(&net->book, &news)) {
+        struct log_line line;
+        log_begin(net->log, &line, LOG_LEVEL_WARNING, "connection_refused");
+        log_text(&line, "from", news.address);
+        log_text(&line, "code", refusal_code(news.why));
+        log_text(&line, "certificate", news.name[0] != '\0' ? news.name : NULL);
+        log_text(&line, "reason", refusal_reason(news.why));
+        if (news.suppressed > 0)
+            log_uint(&line, "suppressed", news.suppressed);
+        log_end(&line);
+    }
+}
+
+/* A connection that ends, or has just been made, is in nobody's way: use the new certificates. */
+static void renew_dialer(struct net *net, struct net_peer *peer) {
+    char error[512];
+    if (net_peer_dial(net, peer, error, sizeof error) != 0)
+        log_member(net, LOG_LEVEL_ERROR, "member_not_connected", peer, error, 0);
 }
 
 void net_tend(struct net *net, uint64_t now_ms) {
@@ -102,6 +116,8 @@ void net_tend(struct net *net, uint64_t now_ms) {
         if (!peer->used)
             continue;
         uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
+        if (peer->stale && (pipe == 0 || pipe != peer->known_pipe))
+            renew_dialer(net, peer);
         if (pipe != peer->known_pipe)
             note_change(net, peer, pipe, now_ms);
         if (pipe != 0)
@@ -109,7 +125,8 @@ void net_tend(struct net *net, uint64_t now_ms) {
         else
             find_reason(net, peer, now_ms);
     }
-    note_refused(net, now_ms);
+    tell_refusals(net);
+    net_watch_files(net, now_ms);
 }
 
 bool net_stuck(const struct net *net) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "web.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,7 +36,8 @@ struct web {
     struct history *history;
     struct events *events;
     bool stopping;
-    _Atomic uint64_t alive; /* relaxed: a moment, nothing hangs on it */
+    _Atomic uint64_t alive;             /* relaxed: a moment, nothing hangs on it */
+    _Atomic uint64_t refused[REFUSALS]; /* the same */
 };
 
 /* A body on its way to whoever asked. */
@@ -93,6 +95,15 @@ static void answer_page(struct answer *answer, struct web *web) {
         memcpy(answer->body, status_page, status_page_size);
 }
 
+static json_t *json_refused(const struct web *web) {
+    json_t *out = json_object();
+    for (size_t i = 0; i < REFUSALS; i++)
+        (void)json_object_set_new(
+            out, refusal_code((enum refusal)i),
+            json_integer((json_int_t)atomic_load_explicit(&web->refused[i], memory_order_relaxed)));
+    return out;
+}
+
 static void answer_status(struct answer *answer, struct web *web) {
     const int result = read_segment(web);
     if (result != SLOTSHARE_OK) {
@@ -110,10 +121,24 @@ static void answer_status(struct answer *answer, struct web *web) {
         json_object_set_new(out, "events", events_json(web->events, 0)) == 0 &&
         json_object_set_new(out, "left_out",
                             json_integer((json_int_t)(all - snapshot->counters))) == 0 &&
+        json_object_set_new(out, "refused", json_refused(web)) == 0 &&
         json_object_set_new(out, "history", history_json(web->history)) == 0)
         answer->body = json_dumps(out, JSON_COMPACT);
     answer->size = answer->body != NULL ? strlen(answer->body) : 0;
     json_decref(out);
+}
+
+static void write_refused(FILE *out, void *arg) {
+    const struct web *web = arg;
+    fputs("# TYPE slotshare_bridge_refused_connections counter\n"
+          "# HELP slotshare_bridge_refused_connections Connections between bridges that were "
+          "refused, by reason.\n",
+          out);
+    for (size_t i = 0; i < REFUSALS; i++)
+        (void)fprintf(out,
+                      "slotshare_bridge_refused_connections_total{reason=\"%s\"} %" PRIu64 "\n",
+                      refusal_code((enum refusal)i),
+                      atomic_load_explicit(&web->refused[i], memory_order_relaxed));
 }
 
 static void answer_metrics(struct answer *answer, struct web *web) {
@@ -123,7 +148,7 @@ static void answer_metrics(struct answer *answer, struct web *web) {
         answer_trouble(answer, web, result);
         return;
     }
-    result = metrics_write(out, web->source.handle, METRICS_COUNTERS);
+    result = metrics_write(out, web->source.handle, METRICS_COUNTERS, write_refused, web);
     answer->type = METRICS_TYPE;
     if (fclose(out) == 0 && result == SLOTSHARE_OK)
         return;
@@ -274,6 +299,11 @@ int web_open(struct web **out, const char *url, const char *name, const char *di
 void web_alive(struct web *web, uint64_t now) {
     if (web != NULL)
         atomic_store_explicit(&web->alive, now, memory_order_relaxed);
+}
+
+void web_refusals(struct web *web, const uint64_t count[REFUSALS]) {
+    for (size_t i = 0; web != NULL && i < REFUSALS; i++)
+        atomic_store_explicit(&web->refused[i], count[i], memory_order_relaxed);
 }
 
 void web_close(struct web *web) {

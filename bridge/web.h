@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "refusal.h"
+
 struct events;
 struct web;
 
@@ -24,6 +26,9 @@ int web_open(struct web **out, const char *url, const char *name, const char *di
 
 /** The main loop goes round: say so at least every second. now: control_now(). NULL is ignored. */
 void web_alive(struct web *web, uint64_t now);
+
+/** How many connections were refused, of each reason: shown from now on. NULL is ignored. */
+void web_refusals(struct web *web, const uint64_t count[REFUSALS]);
 
 /** No request is answered any more when this returns. NULL is ignored. */
 void web_close(struct web *web);

@@ -290,11 +290,12 @@ static void write_all(FILE *out, const struct slotshare_segment_stat *segment,
     fprintf(out,
             "# TYPE slotshare_counters_left_out gauge\n"
             "# HELP slotshare_counters_left_out Counters that are not shown here.\n"
-            "slotshare_counters_left_out %" PRIu64 "\n# EOF\n",
+            "slotshare_counters_left_out %" PRIu64 "\n",
             rows->left_out);
 }
 
-int metrics_write(FILE *out, slotshare *handle, size_t counters_max) {
+int metrics_write(FILE *out, slotshare *handle, size_t counters_max,
+                  void (*more)(FILE *out, void *arg), void *arg) {
     struct slotshare_segment_stat segment;
     struct rows rows = {.most = counters_max};
     int result = slotshare_stat_segment(handle, &segment);
@@ -308,6 +309,10 @@ int metrics_write(FILE *out, slotshare *handle, size_t counters_max) {
     }
     if (!rows.no_memory) {
         write_all(out, &segment, &rows);
+        if (more != NULL) {
+            more(out, arg);
+        }
+        fputs("# EOF\n", out);
     }
     free(rows.counter);
     free(rows.member);

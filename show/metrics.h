@@ -20,12 +20,14 @@ enum { METRICS_COUNTERS = 1000 /**< counters shown, unless somebody asks for ano
  * Write all metrics, "# EOF" last. Of the counters, the `counters_max` that are most in use are
  * shown; how many were left out is a metric of its own.
  *
+ * @param more  writes the metrics of the caller's own, with `arg`; NULL: none
  * @return SLOTSHARE_OK, also when some entries of the segment made no sense and were left out;
  *         SLOTSHARE_EGONE, SLOTSHARE_EDAMAGED, SLOTSHARE_EINVAL of slotshare_stat_segment(), and
  *         nothing was written; SLOTSHARE_ESYSTEM: no memory. What cannot be written is seen by
  *         ferror(out).
  */
-int metrics_write(FILE *out, slotshare *handle, size_t counters_max);
+int metrics_write(FILE *out, slotshare *handle, size_t counters_max,
+                  void (*more)(FILE *out, void *arg), void *arg);
 
 /** Each metric: its name, and what it means. For people. */
 void metrics_describe(FILE *out);

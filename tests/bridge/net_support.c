@@ -103,6 +103,8 @@ static void make_conf(struct cluster *cluster, uint32_t self, const char *scheme
                        cluster->port[i]);
     }
     memcpy(conf->node, conf->member[self].name, sizeof conf->node);
+    (void)snprintf(conf->segment, sizeof conf->segment, "m%u", self);
+    conf->state = cluster->directory;
     if (strcmp(scheme, "tcp") == 0)
         return;
     make_certificate(cluster, "ca", conf->node, conf->node);

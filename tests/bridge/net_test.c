@@ -184,7 +184,7 @@ static void strangers(void **state) {
         assert_int_equal(send(fd[i], bytes, 8, MSG_NOSIGNAL), 8);
     }
     expect_heard(cluster, 0, 1, "still there");
-    expect_logged(cluster, 0, "event=subscribers_refused");
+    expect_logged(cluster, 0, "event=connection_refused from=127.0.0.1 code=too-many");
     for (unsigned i = 0; i < 100; i++)
         close(fd[i]);
     /* Once they have gone there is room again. */

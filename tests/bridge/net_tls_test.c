@@ -47,6 +47,12 @@ static void expect_refused(struct cluster *cluster, const char *text) {
         fail_msg("'%s' is not in: %s", text, error);
 }
 
+static uint64_t refused(const struct cluster *cluster, uint32_t i, enum refusal why) {
+    uint64_t count[REFUSALS];
+    net_refusals(cluster->net[i], count);
+    return count[why];
+}
+
 static void everybody_is_heard(void **state) {
     struct cluster *cluster = *state;
     for (uint32_t i = 0; i < 3; i++)
@@ -72,7 +78,8 @@ static void wrong_name(void **state) {
     cluster_open(cluster, 0);
     cluster_open(cluster, 1);
     expect_logged(cluster, 1, "event=member_unreachable member=m0");
-    expect_logged(cluster, 1, "TLS refused");
+    expect_logged(cluster, 1, "TLS refused: its certificate names \\\"m2\\\", and must name m0");
+    assert_true(refused(cluster, 1, REFUSAL_WRONG_NAME) > 0);
     assert_false(net_connected(cluster->net[1], 0));
     /* The other direction is open: listeners learn only that the CA has signed it. */
     expect_heard(cluster, 1, 0, "hello");
@@ -123,9 +130,12 @@ static void bad_files(void **state) {
     use_files(cluster, 0, "m0.csr", "m0.key", "ca.crt");
     expect_refused(cluster, "a PEM certificate and its PEM private key");
     use_files(cluster, 0, "m0.crt", "m1.key", "ca.crt");
-    expect_refused(cluster, "is of no use");
+    expect_refused(cluster, "is of no use: it does not belong to key = ");
     use_files(cluster, 0, "m1.crt", "m1.key", "ca.crt");
-    expect_refused(cluster, "and name m0");
+    expect_refused(cluster, "and must name m0");
+    make_ca(cluster, "other");
+    use_files(cluster, 0, "m0.crt", "m0.key", "other.crt");
+    expect_refused(cluster, "is of no use: it was not signed by ca = ");
     use_files(cluster, 0, "m0.crt", "m0.key", "ca.crt");
     const mode_t open_to_others[] = {0604, 0644, 0620, 0660, 0602};
     for (size_t i = 0; i < sizeof open_to_others / sizeof *open_to_others; i++) {
@@ -135,6 +145,45 @@ static void bad_files(void **state) {
     free(cluster->conf[0].key);
     cluster->conf[0].key = NULL;
     expect_refused(cluster, "needs key = FILE");
+}
+
+/* New certificates, of a new authority, while connections are there: these stay, and the next ones
+ * are made with the new ones, on both sides. */
+static void renewed(void **state) {
+    struct cluster *cluster = *state;
+    char error[1024];
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "hello");
+    expect_heard(cluster, 1, 0, "hello");
+    make_ca(cluster, "other");
+    make_certificate(cluster, "other", "new0", "m0");
+    make_certificate(cluster, "other", "new1", "m1");
+    assert_int_equal(net_renew(cluster->net[0], &cluster->conf[0], error, sizeof error),
+                     NET_RENEWAL_SAME);
+    use_files(cluster, 0, "new0.crt", "new0.key", "ca.crt");
+    assert_int_equal(net_renew(cluster->net[0], &cluster->conf[0], error, sizeof error),
+                     NET_RENEWAL_BAD);
+    assert_non_null(strstr(error, "was not signed by ca = "));
+    expect_logged(cluster, 0, "event=certificates_refused");
+    use_files(cluster, 0, "new0.crt", "new0.key", "other.crt");
+    assert_int_equal(net_renew(cluster->net[0], &cluster->conf[0], error, sizeof error),
+                     NET_RENEWAL_NEW);
+    expect_logged(cluster, 0, "event=certificates_renewed");
+    expect_heard(cluster, 0, 1, "after");
+    expect_heard(cluster, 1, 0, "after");
+    char *log = cluster_log(cluster, 0);
+    assert_null(strstr(log, "event=member_disconnected"));
+    free(log);
+    cluster_close(cluster, 1);
+    use_files(cluster, 1, "new1.crt", "new1.key", "other.crt");
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "new");
+    expect_heard(cluster, 1, 0, "new");
+    /* With the old ones nobody comes in any more. */
+    cluster_open(cluster, 2);
+    expect_logged(cluster, 2, "event=member_unreachable member=m0");
+    assert_false(net_connected(cluster->net[2], 0));
 }
 
 /* A plain connection to a TLS port gets nothing. */
@@ -157,6 +206,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(foreign_ca, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_files, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(renewed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(plain_client, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

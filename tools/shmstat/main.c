@@ -177,7 +177,7 @@ static int print_run(struct source *source, const struct settings *settings) {
 }
 
 static int print_metrics(struct source *source) {
-    const int result = metrics_write(stdout, source->handle, METRICS_COUNTERS);
+    const int result = metrics_write(stdout, source->handle, METRICS_COUNTERS, NULL, NULL);
 
     return result == SLOTSHARE_OK ? exit_flush(program, EX_OK) : exit_tell(program, result, "");
 }

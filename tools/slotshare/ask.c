@@ -137,6 +137,13 @@ int ask_reload(const struct ask *ask, int64_t wait_ms) {
         putchar('\n');
         status = ask_wait_committed(ask, ask_text(answer, "digest"), wait_ms);
     }
+    if (strcmp(ask_text(answer, "certificates"), "new") == 0) {
+        puts("certificates: new ones, for connections made from now on");
+    } else if (strcmp(ask_text(answer, "certificates"), "refused") == 0) {
+        fprintf(stderr, "%s: certificates: those read before stay in use: %s\n", ask->program,
+                ask_text(answer, "certificates_error"));
+        status = EX_CONFIG;
+    }
     json_decref(answer);
     return status;
 }

@@ -38,7 +38,8 @@ static const struct exit_row exit_rows[] = {
            "         or no bridge answers"},
     {"71", "an error of the operating system"},
     {"75", "in a cluster: not committed yet; what is waited for is printed"},
-    {"78", "the configuration file has errors; the old limits stay in force"},
+    {"78", "the configuration file has errors, or the certificates are of no use; the old ones\n"
+           "         stay in force"},
 };
 
 static int reload_single(const struct command *self, const struct settings *settings) {

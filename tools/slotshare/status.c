@@ -59,6 +59,19 @@ static void print_pending(const json_t *status) {
     }
 }
 
+/* Connections that the bridge has refused since it started. */
+static void print_refused(json_t *refused) {
+    const char *before = "refused      connections: ";
+    const char *why;
+    json_t *count;
+    json_object_foreach(refused, why, count) {
+        printf("%s%s %" PRId64, before, why, (int64_t)json_integer_value(count));
+        before = ", ";
+    }
+    if (json_object_size(refused) > 0)
+        putchar('\n');
+}
+
 static void print_head(const json_t *status) {
     const json_t *foreign = json_object_get(status, "foreign");
     fputs("node         ", stdout);
@@ -83,8 +96,10 @@ static void print_head(const json_t *status) {
     fputs("coordinator  ", stdout);
     ask_print(*ask_text(status, "coordinator") != '\0' ? ask_text(status, "coordinator") : "none");
     puts(ask_is(status, "minority") ? ", WITHOUT A MAJORITY (take_over_after)" : "");
-    printf("session      %s\n\n",
+    printf("session      %s\n",
            ask_is(status, "session") ? "yes" : "none: this node keeps to its reserve");
+    print_refused(json_object_get(status, "refused"));
+    putchar('\n');
 }
 
 static const char *role(const json_t *member) {

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SLOTSHARE_BRIDGE_GATE_H
+#define SLOTSHARE_BRIDGE_GATE_H
+/**
+ * The door of the publisher: the port that other members connect to. nng's own listener keeps
+ * every connection that has not greeted, without an end and without a bound, does not say why it
+ * refuses one, and cannot change its certificate (nng 1.5.2). So it listens inside, on a socket
+ * that only this user reaches, and this stands before it: it takes connections, asks for their
+ * certificate, and lets through those of members that greet as subscribers do.
+ *
+ * One thread, which it starts itself. What has not greeted within GATE_GREET_MS is ended; of such
+ * there are at most GATE_GREETERS, and then the oldest of the address that has most of them goes.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net_tls.h"
+#include "refusal.h"
+
+enum {
+    GATE_GREETERS = 64,   /**< connections at once that have not greeted yet; fewer when descriptors
+                               are few: an eighth of them */
+    GATE_GREET_MS = 5000, /**< in which they have to */
+    GATE_PER_MEMBER = 4,  /**< connections of one member; with more, its oldest is ended */
+    GATE_MEMBERS_MAX = 1024 /**< names that may ever come in while the bridge runs */
+};
+
+struct gate;
+
+/**
+ * Listen, and start.
+ *
+ * @param url       tcp://HOST:PORT or tls+tcp://HOST:PORT; port 0: any
+ * @param inside    path of the socket that nng listens on
+ * @param side      for tls+tcp://, and then the gate's own, also on an error; NULL for tcp://
+ * @param book      where refusals are noted; must outlive the gate
+ * @param event_fd  an eventfd to be added to when there is one to tell
+ * @return 0; -1: *out is NULL, error says why.
+ */
+int gate_open(struct gate **out, const char *url, const char *inside, struct tls_side *side,
+              struct refusal_book *book, int event_fd, char *error, size_t error_size);
+/** Ends all connections. NULL is ignored. */
+void gate_close(struct gate *gate);
+
+/** The TCP port that it listens on. */
+uint16_t gate_port(const struct gate *gate);
+
+/** Connections that come from now on are asked by these certificates; those that are there stay.
+ * side is the gate's own from now on. */
+void gate_renew(struct gate *gate, struct tls_side *side);
+
+/** A member that may come in, until the gate is closed: one that has been removed must hear that.
+ * Only certificates name members; without TLS everybody may. @return 0; -1: memory is out. */
+int gate_allow(struct gate *gate, const char *name);
+
+/** How many connections without TLS may be there at once. */
+void gate_most(struct gate *gate, unsigned connections);
+
+#endif
