@@ -11,8 +11,8 @@
 enum { WORDS_MAX = 24, ROOM = 4096 };
 
 static const struct command *const commands[] = {&command_check, &command_explain, &command_member,
-                                                 &command_pki,   &command_reload,  &command_run,
-                                                 &command_status};
+                                                 &command_mx,    &command_pki,     &command_reload,
+                                                 &command_run,   &command_status};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void parse(const struct command *command, char *words, size_t size) {
@@ -26,6 +26,9 @@ static void parse(const struct command *command, char *words, size_t size) {
         argv[argc++] = words + at;
     }
     argv[argc] = NULL;
+    for (size_t i = 0; i < command->options.rows; i++) {
+        must(command->options.row[i].offset + sizeof(int64_t) <= sizeof settings, "settings");
+    }
     memset(settings, 0, sizeof settings);
     int first = options_parse(command->program, &command->options, argc, argv, settings);
     must(first == OPTIONS_WRONG || first == OPTIONS_HELP || (first >= 1 && first <= argc),
