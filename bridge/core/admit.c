@@ -141,10 +141,14 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     if (!entry->present) {
         entry->present = true;
         entry->out = held;
+        /* The others that are unknown have their reserves, however much this one says. */
+        bool unknown = peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
+        int64_t least_mass =
+            coordinator_unknown_reserves(core, key) - (unknown ? entry->reserve : 0);
+        core->stats.mass_negative += row->mass < held ? 1 : 0;
         row->mass -= held;
-        if (row->mass < 0) {
-            core->stats.mass_negative++;
-            row->mass = 0;
+        if (row->mass < least_mass) {
+            row->mass = MUTANT(core, MUTANT_NO_OTHERS) && row->mass < 0 ? 0 : (int32_t)least_mass;
         }
     } else {
         /* Its session is over for certain, by its own hand when it leaves: that is what it has. */

@@ -48,6 +48,7 @@ enum core_mutant {
     MUTANT_GONE_IN_SESSION,  /**< who is removed keeps its session */
     MUTANT_NEW_BEHIND,       /**< a new node is told what is committed when more is promised */
     MUTANT_FOUNDER_BOUND,    /**< a promise to found something binds for ever */
+    MUTANT_NO_OTHERS, /**< a join that says too much leaves the unknown less than their reserves */
     MUTANT_COUNT
 };
 

@@ -264,6 +264,54 @@ static void late_join_begin(struct sim *sim, uint64_t seed) {
     at(sim, 17.5, HUNGRY_AB);
 }
 
+/* ---- what a bridge read before it slept is told afterwards, while another is silent ---- */
+
+enum { FILL_C, CRASH_A, FILL_AB, SLEEP_C };
+
+static void slept_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case FILL_C:
+        demand(sim, C, 60);
+        break;
+    case CRASH_A:
+        node_bridge_crash(sim, A, 0.05);
+        break;
+    case FILL_AB:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    default:
+        node_pause(sim, C, 5.3);
+        break;
+    }
+}
+
+/* Once it leads anew, A hears nothing of B, and of C only when that has slept. */
+static double slept_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    double s = seconds(sim);
+    if (s < 9.4 || from == to) {
+        return 0;
+    }
+    if (message->type == CORE_SEND_VOTE_REQUEST) {
+        return from == A ? 0 : -1;
+    }
+    if (message->type != CORE_SEND_HEARTBEAT && message->type != CORE_SEND_DEAL) {
+        return 0;
+    }
+    bool awake = s > 20 && (from == C || to == C);
+    return from != B && to != B && awake ? 0 : -1;
+}
+
+static void slept_join_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, slept_story);
+    sim->intercept = slept_intercept;
+    at(sim, 3, FILL_C);
+    at(sim, moment(sim, 9.4, 9.5), CRASH_A);
+    at(sim, 12, FILL_AB);
+    at(sim, moment(sim, 15.7, 15.8), SLEEP_C);
+}
+
 /* ---- an acknowledgement that took long ---- */
 
 static double late_ack_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
@@ -417,6 +465,7 @@ const struct sim_scenario sim_directed[] = {
     {"grant-again", 35, false, again_begin},
     {"old-reading", 25, false, old_reading_begin},
     {"late-join", 25, false, late_join_begin},
+    {"slept-join", 25, false, slept_join_begin},
     {"late-ack", 30, false, late_ack_begin},
     {"old-term", 20, false, old_term_begin},
     {"late-use", 22, false, late_use_begin},

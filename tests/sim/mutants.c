@@ -33,6 +33,8 @@ const struct mutant mutants[] = {
      "after a commit a member without a session has only its reserve", "commit-use", 40},
     {MUTANT_ADMIT_AS_SAID, "17", "an admission gives what the join said, free or not", "late-join",
      20},
+    {MUTANT_NO_OTHERS, "17", "a join that says too much is at the cost of the unknown",
+     "slept-join", 20},
     {MUTANT_LEAVE_AT_RESERVE, "29", "who leaves counts with its reserve, whatever is in use",
      "leave-busy", 20},
     {MUTANT_LEFT_FOR_GOOD, "29", "a commit does not end what was said in leaving", "leave-commit",
