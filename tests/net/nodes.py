@@ -32,9 +32,9 @@ class NetCluster(Cluster):
                          drain=str(drain), start=False, owners=1024,
                          urls=[f"{scheme}://{host.address}:7946" for host in network.hosts])
         self.session, self.drain = session, drain
-        self.history = History(os.path.join(self.directory, "history"), len(self.nodes), threads,
-                               INSTANCES)
-        self.crew = [[] for _ in self.nodes]  # processes of each node, with their places
+        self.threads = threads
+        self.history = None
+        self.new_history()
         for node, host in zip(self.nodes, network.hosts):
             node.prefix, node.level = host.prefix(), "info"
             self.launch(node)
@@ -67,14 +67,32 @@ class NetCluster(Cluster):
 
     # Workers.
 
-    def hire(self, i):
+    def new_history(self):
+        """When no worker runs."""
+        if self.history is not None:
+            self.history.close()
+        self.history = History(os.path.join(self.directory, "history"), len(self.nodes),
+                               self.threads, INSTANCES)
+        self.crew = [[] for _ in self.nodes]  # processes of each node, with their places
+
+    def hire_one(self, i, instance):
         node = self.nodes[i]
-        for instance in range(INSTANCES):
-            place = self.history.new_place(i)
-            process = subprocess.Popen(
-                [WORKER, self.history.path, node.directory, node.segment, str(i), str(instance),
-                 str(place)], stdin=subprocess.DEVNULL)
-            self.crew[i].append((process, place))
+        place = self.history.new_place(i)
+        process = subprocess.Popen(
+            [WORKER, self.history.path, node.directory, node.segment, str(i), str(instance),
+             str(place)], stdin=subprocess.DEVNULL)
+        return process, place
+
+    def hire(self, i):
+        self.crew[i] = [self.hire_one(i, instance) for instance in range(INSTANCES)]
+
+    def replace_one(self, i, instance):
+        """One worker process dies, and another comes."""
+        process, place = self.crew[i][instance]
+        self.history.died(place)
+        process.kill()
+        process.wait()
+        self.crew[i][instance] = self.hire_one(i, instance)
 
     def fire(self, i):
         """Kill all workers of a node. @return when."""

@@ -188,13 +188,28 @@ void node_return(struct sim *sim, int node, int file) {
     sim_at(sim, .01, (struct sim_event){.type = EVENT_HOST_UP, .node = node});
 }
 
+/* Nobody who should promise this, too, has promised something else. (Who founds may change the
+ * members before all have promised: what was agreed on last is what can still be committed.) */
+static bool can_be_committed(const struct sim *sim, int file, uint64_t epoch) {
+    for (int i = 0; i < sim->top; i++) {
+        const struct sim_node *n = &sim->node[i];
+        bool member = i < 64 && (sim->config[file].mask >> i & 1) != 0;
+        if (member && n->exists && n->promise >= 0 && n->promise_epoch > epoch &&
+            n->promise != file) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Every file must be the one that somebody has promised, until that is committed. */
 static int wanted_file(const struct sim *sim) {
     uint64_t epoch = newest(sim);
 
     for (int i = 0; i < sim->top; i++) {
         const struct sim_node *n = &sim->node[i];
-        if (n->exists && n->promise >= 0 && n->promise_epoch > epoch) {
+        if (n->exists && n->promise >= 0 && n->promise_epoch > epoch &&
+            can_be_committed(sim, n->promise, epoch)) {
             return n->promise;
         }
     }
