@@ -274,18 +274,14 @@ bool config_agreed(const struct core *core, uint64_t now) {
 
 /* ---- commits ---- */
 
-/* Shares go down to what the pending configuration has held workers to already. */
-static void lower_to_pending(struct core *core) {
+/* The segment starts anew from the home of every counter that changes, and so must we: what was
+ * granted is of the old configuration. */
+static void forget_changed(struct core *core) {
     for (uint32_t i = 0; i < core->watched_count; i++) {
-        uint32_t key = core->watched[i];
-        struct counter *counter = &core->counter[key];
-        if (counter->record && !counter->stored && table_changes(core, counter)) {
-            counter->record = false; /* the segment goes to the new home, and so must we */
-        }
-        if (counter->record && !counter->applying && table_changes(core, counter) &&
-            counter->share > counter->pending_home) {
+        struct counter *counter = &core->counter[core->watched[i]];
+        if (table_changes(core, counter) && !MUTANT(core, MUTANT_RECORD_STAYS)) {
+            counter->record = counter->stored = false;
             counter->share = counter->pending_home;
-            table_set_share(core, key, counter->share, counter->grant);
         }
     }
 }
@@ -294,7 +290,6 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
     if (core->applying != 0 || core->promising) {
         return false; /* it will be heard again */
     }
-    lower_to_pending(core);
     struct core_action *action = core_push(core, CORE_COMMIT);
     if (action == NULL) {
         return false;
@@ -302,6 +297,7 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
     action->commit.epoch = epoch;
     action->commit.digest = core->pending.digest;
     action->commit.member = core_has_member(&core->pending, core->self);
+    forget_changed(core);
     core->committed = core->pending;
     core->committed.epoch = epoch;
     memset(&core->pending, 0, sizeof core->pending);

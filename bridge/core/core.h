@@ -211,7 +211,8 @@ enum core_action_type {
                             this epoch, so that it outlives this bridge and the host's next boot; then
                             core_promise_done() */
     CORE_COMMIT, /**< commit.digest is the pending configuration's: it is the committed one now, in
-                      the segment and in the store, and nothing is pending or promised. Or it is
+                      the segment and in the store, and nothing is pending or promised. In the
+                      segment counters that change have no record any more. Or it is
                       the committed one's: that one's epoch is this now, no promise is left, and
                       what is pending stays so */
     CORE_SEND_HEARTBEAT,

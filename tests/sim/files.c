@@ -132,6 +132,9 @@ void files_commit(struct sim *sim, int node, const struct core_action *action) {
 
     sim_log(sim, "node %d: committed epoch %llu", node, (unsigned long long)action->commit.epoch);
     if (n->config < 0 || sim->config[n->config].membership.digest != action->commit.digest) {
+        for (int key = 0; key < sim->keys; key++) { /* those start anew from their home */
+            n->counter[key].record = n->counter[key].record && !files_differ(sim, n, key);
+        }
         n->config = n->loaded;
     }
     n->epoch = action->commit.epoch;

@@ -51,6 +51,7 @@ const struct mutant mutants[] = {
      20},
     {MUTANT_PROMISE_NOT_KEPT, "22", "a promise is forgotten at a restart", "reloads", 300},
     {MUTANT_FOREIGN_GOES_ON, "25", "who does not have what is committed goes on", "reloads", 300},
+    {MUTANT_RECORD_STAYS, "23", "a share is thought to outlive a commit", "reloads", 300},
     {MUTANT_BELOW_RESERVE, "21", "who has only proposed counts with less than its reserve",
      "reloads", 300},
     {MUTANT_WITHDRAW_KEEPS, "21", "a proposal that is replaced leaves the session", "reloads", 300},
