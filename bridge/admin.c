@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -72,10 +73,13 @@ static int listen_at(struct admin *admin) {
     int rc = nng_aio_alloc(&admin->aio, on_end, admin);
     if (rc == 0)
         rc = nng_stream_listener_alloc(&admin->listener, url);
-    if (rc == 0)
-        rc = nng_stream_listener_set_int(admin->listener, NNG_OPT_IPC_PERMISSIONS, 0660);
-    if (rc == 0)
-        rc = nng_stream_listener_listen(admin->listener);
+    if (rc != 0)
+        return rc;
+    /* Made with its mode. NNG_OPT_IPC_PERMISSIONS would chmod() the path afterwards: by then a
+     * worker, who may write to the directory, could have put a link to our key there. */
+    const mode_t before = umask(0117);
+    rc = nng_stream_listener_listen(admin->listener);
+    (void)umask(before);
     return rc;
 }
 

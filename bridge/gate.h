@@ -18,10 +18,10 @@
 #include "refusal.h"
 
 enum {
-    GATE_GREETERS = 64,   /**< connections at once that have not greeted yet; fewer when descriptors
-                               are few: an eighth of them */
-    GATE_GREET_MS = 5000, /**< in which they have to */
-    GATE_PER_MEMBER = 4,  /**< connections of one member; with more, its oldest is ended */
+    GATE_GREETERS = 64, /**< connections at once that have not greeted yet; fewer when descriptors
+                             are few: an eighth of them */
+    GATE_GREET_MS = 20000,  /**< in which they have to */
+    GATE_PER_MEMBER = 4,    /**< connections of one member; with more, its oldest is ended */
     GATE_MEMBERS_MAX = 1024 /**< names that may ever come in while the bridge runs */
 };
 

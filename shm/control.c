@@ -127,6 +127,9 @@ int control_claim(struct control **out, const char *name, const char *directory,
         const char *slash = strrchr(control->paths.path, '/');
         (void)snprintf(control->directory, sizeof control->directory, "%.*s",
                        (int)(slash - control->paths.path), control->paths.path);
+        result = segment_directory(&control->paths, &error);
+    }
+    if (result == SLOTSHARE_OK) {
         result = become_bridge(control, &control->paths, &error);
     }
     if (result != SLOTSHARE_OK) {

@@ -13,9 +13,11 @@ int lock_file_open(const char *path, bool create) {
     /* Not readable for the world: whoever may read may take a read lock, and so block reaping. */
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT && create) {
-        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT, 0660);
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT | O_EXCL, 0660);
         if (fd >= 0) {
             (void)fchmod(fd, 0660); /* the group must write, whatever the umask of the first one */
+        } else if (errno == EEXIST) { /* another was first */
+            fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         }
     }
     return fd;

@@ -143,6 +143,9 @@ int handle_open(slotshare **out, const char *name, const char *directory, const 
     handle->kind = kind;
     handle->lock = -1;
     int result = segment_paths(&handle->segment, name, directory, error);
+    if (result == SLOTSHARE_OK && !read_only) {
+        result = segment_directory(&handle->segment, error);
+    }
     if (result == SLOTSHARE_OK) {
         result = map_or_create(&handle->segment, conf, read_only, error);
     }

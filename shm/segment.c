@@ -84,6 +84,22 @@ int segment_paths(struct segment *segment, const char *name, const char *directo
     return SLOTSHARE_OK;
 }
 
+int segment_directory(const struct segment *segment, const struct error_text *error) {
+    char directory[sizeof segment->path];
+    struct stat status;
+    int length = (int)(strrchr(segment->path, '/') - segment->path);
+    (void)snprintf(directory, sizeof directory, "%.*s", length > 0 ? length : 1, segment->path);
+    if (stat(directory, &status) != 0 || (status.st_mode & S_IWOTH) == 0) {
+        return SLOTSHARE_OK; /* what else is wrong with it shows when it is used */
+    }
+    error_set(error,
+              "%s: everybody may write to this directory, and so put another segment there. chmod "
+              "o-w it, or choose another one",
+              directory);
+    errno = EPERM;
+    return SLOTSHARE_ESYSTEM;
+}
+
 /* Point into the mapping; every part was checked to lie inside it. */
 static void set_pointers(struct segment *segment, const struct parts *parts) {
     char *base = (char *)segment->header;

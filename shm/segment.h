@@ -50,6 +50,11 @@ int segment_waiting_path(const struct segment *segment, char *out, size_t size);
 int segment_paths(struct segment *segment, const char *name, const char *directory,
                   const struct error_text *error);
 
+/** Before anything is written there: a directory that everybody may write to is refused, because
+ * anybody could put another segment in the place of this one. One that is not there is not.
+ * @return SLOTSHARE_OK, SLOTSHARE_ESYSTEM. */
+int segment_directory(const struct segment *segment, const struct error_text *error);
+
 /** Map an existing file. @return as slotshare_open(); SLOTSHARE_ENOSEGMENT when there is none. */
 int segment_map(struct segment *segment, bool read_only, const struct error_text *error);
 
