@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spread.h"
+
 enum {
     IDLE_MS = 10000,   /* how long a key stays after it was last asked for */
     SWEEP_KEYS = 1024, /* looked at in one sweep */
@@ -29,6 +31,7 @@ struct keys {
     uint32_t hand;   /* where the next sweep starts */
     uint32_t *table; /* open addressing by hash: key + 1, 0: free */
     uint32_t mask;
+    uint64_t secret; /* of the table */
 };
 
 struct keys *keys_create(uint32_t max, struct control *control, struct core *core) {
@@ -42,6 +45,7 @@ struct keys *keys_create(uint32_t max, struct control *control, struct core *cor
     keys->core = core;
     keys->max = max;
     keys->mask = size - 1;
+    keys->secret = spread_secret();
     keys->entry = calloc(max, sizeof *keys->entry);
     keys->free = calloc(max, sizeof *keys->free);
     keys->table = calloc(size, sizeof *keys->table);
@@ -64,7 +68,7 @@ void keys_destroy(struct keys *keys) {
 }
 
 static uint32_t home_of(const struct keys *keys, uint64_t hash) {
-    return (uint32_t)(hash ^ hash >> 32) & keys->mask;
+    return (uint32_t)spread(hash, keys->secret) & keys->mask;
 }
 
 /* Where it is in the table, or the free place where it would go. */

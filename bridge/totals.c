@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../conf/deal.h"
+#include "spread.h"
 
 struct figure {
     int32_t in_use, wants;
@@ -34,15 +35,22 @@ enum { BUCKETS = 16384 };
 struct totals {
     uint32_t members;
     uint32_t rows;
+    uint64_t secret; /* of the buckets */
     struct row *bucket[BUCKETS];
     struct member member[];
 };
 
 struct totals *totals_create(uint32_t members) {
     struct totals *totals = calloc(1, sizeof *totals + members * sizeof totals->member[0]);
-    if (totals != NULL)
+    if (totals != NULL) {
         totals->members = members;
+        totals->secret = spread_secret();
+    }
     return totals;
+}
+
+static uint32_t bucket_of(const struct totals *totals, uint64_t hash) {
+    return (uint32_t)spread(hash, totals->secret) % BUCKETS;
 }
 
 static void free_row(struct row *row) {
@@ -62,7 +70,7 @@ void totals_destroy(struct totals *totals) {
 }
 
 static struct row *find(const struct totals *totals, const char *name, uint64_t hash) {
-    struct row *row = totals->bucket[hash % BUCKETS];
+    struct row *row = totals->bucket[bucket_of(totals, hash)];
     while (row != NULL && (row->hash != hash || strcmp(row->name, name) != 0))
         row = row->next;
     return row;
@@ -82,8 +90,8 @@ static struct row *find_or_add(struct totals *totals, const char *name) {
         return NULL;
     }
     row->hash = hash;
-    row->next = totals->bucket[hash % BUCKETS];
-    totals->bucket[hash % BUCKETS] = row;
+    row->next = totals->bucket[bucket_of(totals, hash)];
+    totals->bucket[bucket_of(totals, hash)] = row;
     totals->rows++;
     return row;
 }
