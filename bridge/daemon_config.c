@@ -108,7 +108,17 @@ static void take_words(struct daemon *daemon, struct edition *of, struct edition
         log_event(daemon->log, LOG_LEVEL_WARNING, "segment_not_refreshed", "reason", error, NULL);
 }
 
-static enum reload_result load(struct daemon *daemon, struct edition *file,
+/* Other changes, in the same words, are stored at once: a promise would do that otherwise. */
+static void store_again(struct daemon *daemon, const struct edition *file) {
+    const struct edition *committed = &daemon->configs.committed;
+    char error[1024];
+    if (file->conf->changes.version != committed->conf->changes.version &&
+        state_store(daemon->state, STATE_COMMITTED, daemon->configs.epoch, file->digest, file->text,
+                    file->size, error, sizeof error) != 0)
+        log_event(daemon->log, LOG_LEVEL_ERROR, "state_not_written", "reason", error, NULL);
+}
+
+enum reload_result daemon_load(struct daemon *daemon, struct edition *file, bool later,
                                struct conf_errors *errors) {
     struct configs *configs = &daemon->configs;
     struct core_membership membership;
@@ -127,6 +137,7 @@ static enum reload_result load(struct daemon *daemon, struct edition *file,
         drop_promise(daemon);
         edition_free(&configs->pending);
         propose(daemon, &membership);
+        store_again(daemon, file);
         take_words(daemon, &configs->committed, file);
         return RELOAD_WITHDRAWN;
     case CORE_CONFIG_SAME:
@@ -134,10 +145,11 @@ static enum reload_result load(struct daemon *daemon, struct edition *file,
             take_words(daemon, &configs->pending, file);
             return RELOAD_PENDING;
         }
+        store_again(daemon, file);
         take_words(daemon, &configs->committed, file);
         return RELOAD_IN_FORCE;
     case CORE_CONFIG_PROMISED:
-        configs->reload = true;
+        configs->reload = configs->reload || later;
         return RELOAD_LATER;
     case CORE_CONFIG_BAD:
         break;
@@ -169,14 +181,16 @@ void daemon_reload(struct daemon *daemon, struct reload_report *report) {
     *report = (struct reload_report){.result = RELOAD_REFUSED};
     daemon->configs.reload = false;
     if (edition_read(&file, daemon->config_path, &report->errors) == 0) {
-        report->digest = file.digest;
         check_change(daemon, &file, &report->errors);
+        if (daemon_changes_add(daemon, &file) != 0)
+            edition_error(&report->errors, daemon->config_path, "out of memory");
+        report->digest = file.digest;
         if (committed != NULL)
             conf_difference(committed, file.conf, report->difference, sizeof report->difference);
         if (report->errors.count == 0) {
             report->certificates = net_renew(daemon->net, file.conf, report->certificates_error,
                                              sizeof report->certificates_error);
-            report->result = load(daemon, &file, &report->errors);
+            report->result = daemon_load(daemon, &file, true, &report->errors);
         }
         edition_free(&file);
     }
@@ -349,6 +363,8 @@ uint64_t daemon_configs_due(const struct daemon *daemon) {
     uint64_t due = UINT64_MAX;
     if (state.pending_digest != 0 && !state.fits)
         due = configs->fits_next;
+    uint64_t changes = daemon_changes_due(daemon);
+    due = changes < due ? changes : due;
     return !daemon->serving && configs->told_next < due ? configs->told_next : due;
 }
 
@@ -375,6 +391,7 @@ int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size) {
             return -1;
         daemon_log_start(daemon);
     }
+    daemon_changes_tend(daemon);
     look_whether_it_fits(daemon);
     tell_who_wait(daemon);
     return 0;

@@ -45,6 +45,9 @@ static void feed(struct daemon *daemon, const struct member *member,
         totals_heard(daemon->totals, (uint32_t)(member - daemon->member), daemon->now,
                      &message->totals);
         break;
+    case WIRE_CHANGES:
+        daemon_changes_heard(daemon, member, &message->changes);
+        break;
     }
     daemon_act(daemon);
 }

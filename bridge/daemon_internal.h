@@ -3,9 +3,9 @@
 #define SLOTSHARE_BRIDGE_DAEMON_INTERNAL_H
 /** What the parts of the daemon share: daemon_open.c, daemon.c (main loop), daemon_act.c (what the
  * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log, totals),
- * daemon_config.c (reload, promise, commit), daemon_start.c (which configuration to start with),
- * daemon_member.c (members that come and go), daemon_admin.c (what operators ask for),
- * daemon_nodes.c (what they ask for about all nodes). */
+ * daemon_config.c (reload, promise, commit), daemon_changes.c (overrides, drained nodes),
+ * daemon_start.c (which configuration to start with), daemon_member.c (members that come and go),
+ * daemon_admin.c (what operators ask for), daemon_nodes.c (what they ask for about all nodes). */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -78,6 +78,17 @@ struct configs {
     struct log_rate promise_rate, foreign_rate;
 };
 
+/** What operators have changed without the file, and what is left of it. */
+struct changes {
+    struct conf_changes now;
+    uint64_t end[CONF_OVERRIDES_MAX]; /**< of each override, on control_now()'s clock */
+    bool guessed;   /**< `end` is what this host's clock says of what was stored */
+    uint64_t grace; /**< until then nothing that is guessed ends: others may know better */
+    bool load;      /**< not yet what is proposed, promised or committed here */
+    uint64_t announce, load_next; /**< when to tell the others again; to try again */
+    struct log_rate bad_rate;
+};
+
 struct daemon {
     struct conf *file;
     const struct conf *conf; /**< file as it was at the start: what concerns this node alone */
@@ -87,6 +98,7 @@ struct daemon {
     bool serving; /**< the segment is there; else this is a new node that waits for the others */
     struct state *state;
     struct configs configs;
+    struct changes changes;
     struct admin *admin;
     struct web *web; /**< NULL: not wanted */
     bool broken;     /**< what was committed could not be stored: nothing may happen any more */
@@ -190,6 +202,10 @@ struct reload_report {
 
 /** Read the file and the certificates that it names, and act on them. */
 void daemon_reload(struct daemon *daemon, struct reload_report *report);
+/** Propose this edition, used up, which was read from the file (`later`, when another one is
+ * promised) or made of what there is. */
+enum reload_result daemon_load(struct daemon *daemon, struct edition *edition, bool later,
+                               struct conf_errors *errors);
 /** CORE_PROMISE and CORE_COMMIT. */
 void daemon_promise(struct daemon *daemon, uint64_t epoch, uint64_t digest);
 void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool member);
@@ -203,6 +219,25 @@ int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size);
 uint64_t daemon_configs_due(const struct daemon *daemon);
 /** Whom a new node, or a pending configuration, waits for, and for what; "" when for nobody. */
 void daemon_waits_for(struct daemon *daemon, char *out, size_t size);
+
+/* ---- changes without the file ---- */
+
+/** The changes of what is stored are those in force. */
+void daemon_changes_start(struct daemon *daemon);
+/** The edition of a file becomes that with the changes that are in force. @return 0; -1: memory. */
+int daemon_changes_add(struct daemon *daemon, struct edition *file);
+/** A member says which changes it has. */
+void daemon_changes_heard(struct daemon *daemon, const struct member *member,
+                          const struct wire_changes *heard);
+/** What is due: ends of overrides, telling the others, loading what was heard. */
+void daemon_changes_tend(struct daemon *daemon);
+uint64_t daemon_changes_due(const struct daemon *daemon);
+/** An operator's change: put it into force here, tell the others. report: as daemon_reload();
+ * RELOAD_REFUSED: nothing has changed. */
+void daemon_change(struct daemon *daemon, const struct conf_changes *wanted,
+                   struct reload_report *report);
+/** Those overrides that have not ended, with what is left of each, and drained nodes. */
+void daemon_changes_now(const struct daemon *daemon, struct conf_changes *out);
 
 /** Find out which configurations are committed and pending: from the store and from `file`, which
  * is used up. options: as daemon_open(). @return 0; -1: error says what is wrong. */

@@ -101,6 +101,11 @@ int daemon_configs_start(struct daemon *daemon, struct edition *file, bool found
             return -1;
     }
     configs->promised_at_start = promised;
+    daemon_changes_start(daemon);
+    if (daemon_changes_add(daemon, file) != 0) {
+        (void)snprintf(error, size, "out of memory");
+        return -1;
+    }
     if (found && (result == 1 || promised != 0)) {
         if (configs->committed.digest == file->digest && promised == 0)
             return place_file(daemon, file, error, size); /* done before */

@@ -63,10 +63,46 @@ int edition_read(struct edition *out, const char *path, struct conf_errors *erro
         close(fd);
     if (result == 0)
         result = conf_load_text(path, out->text, out->size, NULL, &out->conf, errors);
+    out->file_size = out->size;
     if (result != 0)
         edition_free(out);
     else
         out->digest = conf_digest(out->conf);
+    return result;
+}
+
+/* Changes begin with a section that no file can have. */
+static size_t file_size(const char *text, size_t size) {
+    static const char head[] = "\n[changes]\n";
+    const char *at = memmem(text, size, head, sizeof head - 1);
+    return at != NULL ? (size_t)(at - text) : size;
+}
+
+/* What is there has been checked before. @return 0; -1. */
+static int load_again(struct edition *out, const struct conf *like) {
+    struct conf_errors errors = {0};
+    int result =
+        conf_load_stored(like->file, out->text, out->size, like->node, &out->conf, &errors);
+    conf_errors_free(&errors);
+    return result == 0 ? conf_take_local(out->conf, like) : -1;
+}
+
+int edition_with(struct edition *out, const struct edition *from,
+                 const struct conf_changes *changes) {
+    *out = (struct edition){.size = from->file_size, .file_size = from->file_size};
+    out->text = malloc(from->file_size + 1 + CONF_CHANGES_TEXT);
+    int result = -1;
+    if (out->text != NULL) {
+        memcpy(out->text, from->text, from->file_size);
+        size_t more = conf_changes_text(changes, out->text + from->file_size + 1);
+        out->text[from->file_size] = '\n';
+        out->size += more > 0 ? more + 1 : 0;
+        result = out->size <= STATE_TEXT_MAX ? load_again(out, from->conf) : -1;
+    }
+    if (result == 0)
+        out->digest = conf_digest(out->conf);
+    else
+        edition_free(out);
     return result;
 }
 
@@ -75,12 +111,13 @@ int edition_restore(struct edition *out, struct state_saved *saved, const char *
     struct conf_errors errors = {0};
     *out = (struct edition){.size = saved->size};
     int result =
-        conf_load_text(path, saved->whole, saved->whole_size, file->node, &out->conf, &errors);
+        conf_load_stored(path, saved->whole, saved->whole_size, file->node, &out->conf, &errors);
     if (result != 0) {
         (void)snprintf(error, error_size, "%s", errors.count > 0 ? errors.line[0] : path);
     } else {
         memmove(saved->whole, saved->text, saved->size);
         out->text = saved->whole;
+        out->file_size = file_size(out->text, out->size);
         out->digest = conf_digest(out->conf);
         if (conf_take_local(out->conf, file) != 0) {
             (void)snprintf(error, error_size, "out of memory");
@@ -104,18 +141,14 @@ int edition_restore(struct edition *out, struct state_saved *saved, const char *
 }
 
 int edition_copy(struct edition *out, const struct edition *from) {
-    struct conf_errors errors = {0};
-    *out = (struct edition){.size = from->size, .digest = from->digest};
+    *out =
+        (struct edition){.size = from->size, .file_size = from->file_size, .digest = from->digest};
     out->text = malloc(from->size + 1);
     int result = -1;
     if (out->text != NULL) {
         memcpy(out->text, from->text, from->size);
-        result = conf_load_text(from->conf->file, out->text, out->size, from->conf->node,
-                                &out->conf, &errors);
+        result = load_again(out, from->conf);
     }
-    conf_errors_free(&errors);
-    if (result == 0)
-        result = conf_take_local(out->conf, from->conf);
     if (result != 0)
         edition_free(out);
     return result;
@@ -143,5 +176,5 @@ void edition_membership(const struct edition *edition, uint64_t epoch,
     for (uint32_t i = 0; i < conf->members; i++)
         out->member[i] = (struct core_member){
             .hash = deal_hash(conf->member[i].name, strlen(conf->member[i].name)),
-            .witness = conf->member[i].witness};
+            .witness = conf->member[i].witness || conf->member[i].drained};
 }

@@ -11,9 +11,10 @@
 
 struct edition {
     struct conf *conf; /**< NULL: there is none */
-    char *text;
+    char *text;        /**< of the file, and of what operators have changed besides, if they have */
     size_t size;
-    uint64_t digest; /**< conf_digest(); 0: there is none */
+    size_t file_size; /**< of what is the file's */
+    uint64_t digest;  /**< conf_digest(); 0: there is none */
 };
 
 /** Read a file. @return 0; -1: *out is empty, errors has every line that is wrong. */
@@ -26,6 +27,11 @@ int edition_read(struct edition *out, const char *path, struct conf_errors *erro
  */
 int edition_restore(struct edition *out, struct state_saved *saved, const char *path,
                     const struct conf *file, char *error, size_t error_size);
+
+/** The file of `from` with these changes, instead of those that it has. @return 0; -1: out of
+ * memory, or too large. */
+int edition_with(struct edition *out, const struct edition *from,
+                 const struct conf_changes *changes);
 
 /** @return 0; -1: out of memory. */
 int edition_copy(struct edition *out, const struct edition *from);

@@ -55,7 +55,20 @@ struct wire_totals {
     const struct wire_total *total;
 };
 
-enum wire_kind { WIRE_HEARTBEAT, WIRE_DEAL, WIRE_VOTE_REQUEST, WIRE_VOTE, WIRE_TOTALS };
+/** What operators have changed without the file. */
+struct wire_changes {
+    const char *text; /**< as received: to be checked by conf_changes_parse() */
+    bool guessed;     /**< what is left of the overrides is not known, only guessed */
+};
+
+enum wire_kind {
+    WIRE_HEARTBEAT,
+    WIRE_DEAL,
+    WIRE_VOTE_REQUEST,
+    WIRE_VOTE,
+    WIRE_TOTALS,
+    WIRE_CHANGES
+};
 
 /** Pointers in it belong to the decoder and are valid until its next call. */
 struct wire_message {
@@ -66,6 +79,7 @@ struct wire_message {
         struct core_vote_request vote_request;
         struct core_vote vote;
         struct wire_totals totals;
+        struct wire_changes changes;
     };
 };
 

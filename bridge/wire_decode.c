@@ -387,6 +387,11 @@ enum wire_result wire_decode(struct wire_decoder *decoder, const uint8_t *bytes,
     case WIRE__ENVELOPE__BODY_TOTALS:
         out->kind = WIRE_TOTALS;
         return take_totals(decoder, envelope->totals, &out->totals);
+    case WIRE__ENVELOPE__BODY_CHANGES:
+        out->kind = WIRE_CHANGES;
+        out->changes = (struct wire_changes){.text = envelope->changes->text,
+                                             .guessed = envelope->changes->guessed};
+        return WIRE_OK;
     case WIRE__ENVELOPE__BODY_FRAGMENT:
         return WIRE_EMALFORMED; /* a part within a part */
     default:

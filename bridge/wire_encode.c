@@ -301,6 +301,7 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
         [WIRE_VOTE_REQUEST] = WIRE__ENVELOPE__BODY_VOTE_REQUEST,
         [WIRE_VOTE] = WIRE__ENVELOPE__BODY_VOTE,
         [WIRE_TOTALS] = WIRE__ENVELOPE__BODY_TOTALS,
+        [WIRE_CHANGES] = WIRE__ENVELOPE__BODY_CHANGES,
     };
     struct arena *arena = &encoder->arena;
     envelope->body_case = cases[message->kind];
@@ -329,6 +330,13 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
         wire__totals__init(envelope->totals);
         pretend_next(&envelope->totals->base);
         return pack_totals(encoder, &message->totals, envelope->totals);
+    case WIRE_CHANGES:
+        if ((envelope->changes = arena_take(arena, sizeof *envelope->changes)) == NULL)
+            return false;
+        wire__changes__init(envelope->changes);
+        envelope->changes->text = unconst(message->changes.text);
+        envelope->changes->guessed = message->changes.guessed;
+        return true;
     default:
         return false;
     }

@@ -19,8 +19,8 @@ static const char *limit_name(const struct conf_limit *limit) {
     return *limit->host != '\0' ? limit->host : limit->domain;
 }
 
-static size_t strings_size(const struct conf *conf) {
-    size_t size = strlen(conf->file) + 1 + strlen(conf->node) + 1;
+static size_t strings_size(const struct conf *conf, const char *changes) {
+    size_t size = strlen(conf->file) + 1 + strlen(conf->node) + 1 + strlen(changes) + 1;
     for (size_t i = 0; i < conf->limits; i++)
         size += strlen(conf->limit[i].binding) + 1 + strlen(limit_name(&conf->limit[i])) + 1;
     for (uint32_t i = 0; i < conf->members; i++)
@@ -63,6 +63,10 @@ static void add_rules(struct writer *writer, const struct conf *conf) {
             .name = add_string(writer, limit_name(limit)),
             .scope = scope,
             .parts = limit->parts,
+            .flags = limit->overridden ? LAYOUT_OVERRIDDEN : 0,
+            .base = limit->base,
+            .until = limit->until,
+            .ms = limit->ms,
         };
         writer->header->scopes |= 1u << scope;
         add_cell(writer, i, rule->key);
@@ -76,7 +80,8 @@ static void add_members(struct writer *writer, const struct conf *conf) {
             .hash = deal_hash(member->name, strlen(member->name)),
             .name = add_string(writer, member->name),
             .url = add_string(writer, member->url),
-            .witness = member->witness ? 1 : 0,
+            .witness = member->witness || member->drained ? 1 : 0,
+            .drained = member->drained ? 1 : 0,
         };
     }
 }
@@ -88,9 +93,9 @@ static uint32_t cells_for(size_t rules) {
     return cells;
 }
 
-int ruleset_compile(const struct conf *conf, void **out, size_t *size) {
+static int compile(const struct conf *conf, const char *changes, void **out, size_t *size) {
     const uint32_t cells = cells_for(conf->limits);
-    const size_t strings = strings_size(conf);
+    const size_t strings = strings_size(conf, changes);
     const size_t rules_at = sizeof(struct layout_header);
     const size_t cells_at = rules_at + conf->limits * sizeof(struct layout_rule);
     const size_t members_at = cells_at + cells * sizeof(uint64_t);
@@ -121,6 +126,8 @@ int ruleset_compile(const struct conf *conf, void **out, size_t *size) {
         .reserve_percent = conf->reserve_percent,
         .file = add_string(&writer, conf->file),
         .node = add_string(&writer, conf->node),
+        .changes = add_string(&writer, changes),
+        .flags = conf->drained ? LAYOUT_DRAINED : 0,
     };
     add_rules(&writer, conf);
     add_members(&writer, conf);
@@ -128,4 +135,14 @@ int ruleset_compile(const struct conf *conf, void **out, size_t *size) {
     *out = base;
     *size = writer.header->size;
     return 0;
+}
+
+int ruleset_compile(const struct conf *conf, void **out, size_t *size) {
+    char *changes = malloc(CONF_CHANGES_TEXT);
+    if (changes == NULL)
+        return -1;
+    (void)conf_changes_text(&conf->changes, changes);
+    const int result = compile(conf, changes, out, size);
+    free(changes);
+    return result;
 }

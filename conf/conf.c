@@ -25,7 +25,7 @@ void *parse_grow(struct parse *parse, void *array, size_t count, size_t *capacit
 
 /* What a scope counts unless count_per says otherwise: what the stanza names; of [global] each
  * domain. */
-static uint8_t default_parts(enum slotshare_scope scope) {
+uint8_t parse_parts(enum slotshare_scope scope) {
     switch (scope) {
     case SLOTSHARE_SCOPE_BINDING_HOST:
         return CONF_PART_BINDING | CONF_PART_HOST;
@@ -52,10 +52,25 @@ static bool add_stanza(struct parse *parse, uint32_t line) {
     struct conf_limit *limit = &stanza->limit;
     const bool host = section->scope <= SLOTSHARE_SCOPE_HOST;
     limit->scope = section->scope;
-    limit->parts = default_parts(section->scope);
+    limit->parts = parse_parts(section->scope);
     memcpy(limit->binding, section->binding, sizeof limit->binding);
     memcpy(host ? limit->host : limit->domain, section->name, sizeof section->name);
     return true;
+}
+
+static bool add_override(struct parse *parse, uint32_t line) {
+    const struct section *section = &parse->section;
+    struct conf_changes *changes = &parse->conf->changes;
+    struct conf_override override = {.scope = section->scope};
+    memcpy(override.binding, section->binding, sizeof override.binding);
+    memcpy(override.name, section->name, sizeof override.name);
+    if (changes->overrides < CONF_OVERRIDES_MAX && conf_override_find(changes, &override) == NULL) {
+        changes->override[changes->overrides++] = override;
+        return true;
+    }
+    errors_add(&parse->errors, line, "more than %d overrides, or the same twice",
+               CONF_OVERRIDES_MAX);
+    return false;
 }
 
 static bool add_group(struct parse *parse, uint32_t line) {
@@ -100,6 +115,9 @@ static void on_section(void *user, uint32_t line, const char *header) {
     case SECTION_GROUP:
         whole = add_group(parse, line);
         break;
+    case SECTION_OVERRIDE:
+        whole = add_override(parse, line);
+        break;
     default:
         break;
     }
@@ -123,7 +141,7 @@ static void default_node(struct parse *parse) {
                "this host's name (\"%s\") cannot be the node's name: write name = in [node]", host);
 }
 
-static struct conf *new_conf(const char *path) {
+struct conf *conf_new(const char *path) {
     struct conf *conf = calloc(1, sizeof *conf);
     if (conf == NULL)
         return NULL;
@@ -154,10 +172,23 @@ static void read_all(struct parse *parse, FILE *file) {
     }
     check_cluster(parse);
     check_limits(parse);
+    if (!errors_any(&parse->errors) && conf_changes_apply(parse->conf) != 0)
+        parse->errors.no_memory = true;
 }
 
+static void parse_free(struct parse *parse) {
+    free(parse->stanza);
+    free(parse->grouped);
+    free(parse->group);
+    free(parse);
+}
+
+/* What may be there: only what a file has; the same without this node among the members; changes
+ * besides. */
+enum kind { KIND_FILE, KIND_TEXT, KIND_STORED };
+
 /* file: NULL, with errno, when there is none to read. */
-static int load(const char *path, FILE *file, const char *node, bool absent, struct conf **out,
+static int load(const char *path, FILE *file, const char *node, enum kind kind, struct conf **out,
                 struct conf_errors *errors) {
     const int why = errno;
     *out = NULL;
@@ -168,8 +199,9 @@ static int load(const char *path, FILE *file, const char *node, bool absent, str
     }
     parse->errors.file = path;
     parse->as_node = node;
-    parse->absent = absent;
-    parse->conf = new_conf(path);
+    parse->absent = kind != KIND_FILE;
+    parse->stored = kind == KIND_STORED;
+    parse->conf = conf_new(path);
     if (parse->conf == NULL)
         parse->errors.no_memory = true;
     else if (file == NULL)
@@ -184,16 +216,32 @@ static int load(const char *path, FILE *file, const char *node, bool absent, str
         conf_free(parse->conf);
     else
         *out = parse->conf;
-    free(parse->stanza);
-    free(parse->grouped);
-    free(parse->group);
-    free(parse);
+    parse_free(parse);
     return failed ? -1 : 0;
 }
 
 int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
     FILE *file = fopen(path, "re");
-    const int result = load(path, file, NULL, false, out, errors);
+    const int result = load(path, file, NULL, KIND_FILE, out, errors);
+    if (file != NULL)
+        (void)fclose(file);
+    return result;
+}
+
+static FILE *open_text(const char *text, size_t size) {
+    static char empty[] = "\n";
+    union {
+        const char *in;
+        void *out;
+    } const bytes = {.in =
+                         text}; /* fmemopen() takes what it may write to; with "r" it never does */
+    return size > 0 ? fmemopen(bytes.out, size, "r") : fmemopen(empty, 1, "r");
+}
+
+static int load_text(const char *path, const char *text, size_t size, const char *node,
+                     enum kind kind, struct conf **out, struct conf_errors *errors) {
+    FILE *file = open_text(text, size);
+    const int result = load(path, file, node, kind, out, errors);
     if (file != NULL)
         (void)fclose(file);
     return result;
@@ -201,17 +249,40 @@ int conf_load(const char *path, struct conf **out, struct conf_errors *errors) {
 
 int conf_load_text(const char *path, const char *text, size_t size, const char *node,
                    struct conf **out, struct conf_errors *errors) {
-    static char empty[] = "\n";
-    union {
-        const char *in;
-        void *out;
-    } const bytes = {.in =
-                         text}; /* fmemopen() takes what it may write to; with "r" it never does */
-    FILE *file = size > 0 ? fmemopen(bytes.out, size, "r") : fmemopen(empty, 1, "r");
-    const int result = load(path, file, node, true, out, errors);
+    return load_text(path, text, size, node, KIND_TEXT, out, errors);
+}
+
+int conf_load_stored(const char *path, const char *text, size_t size, const char *node,
+                     struct conf **out, struct conf_errors *errors) {
+    return load_text(path, text, size, node, KIND_STORED, out, errors);
+}
+
+int conf_changes_parse(const char *text, size_t size, struct conf_changes *out) {
+    static const struct reader_events events = {on_section, on_option};
+    struct parse *parse = calloc(1, sizeof *parse);
+    struct conf_errors errors;
+    FILE *file = open_text(text, size);
+    bool good = false;
+    memset(out, 0, sizeof *out);
+    if (parse != NULL && file != NULL) {
+        parse->errors.file = "changes";
+        parse->stored = true;
+        parse->conf = conf_new("changes");
+        if (parse->conf != NULL) {
+            reader_run(file, &parse->errors, &events, parse);
+            good = !errors_any(&parse->errors);
+            if (good)
+                *out = parse->conf->changes;
+        }
+        errors_finish(&parse->errors, &errors);
+        conf_errors_free(&errors);
+        conf_free(parse->conf);
+    }
     if (file != NULL)
         (void)fclose(file);
-    return result;
+    if (parse != NULL)
+        parse_free(parse);
+    return good ? 0 : -1;
 }
 
 void conf_free(struct conf *conf) {

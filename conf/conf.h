@@ -44,13 +44,48 @@ struct conf_limit {
     char host[SLOTSHARE_DOMAIN_MAX + 1];
     int32_t limit; /**< -1: unlimited, explicitly */
     uint8_t parts; /**< enum conf_part bits: what its counters are named by */
-    uint32_t line; /**< of the option */
+    uint32_t line; /**< of the option; 0: the file does not set it (an override) */
+
+    bool overridden; /**< limit is that of a timed override, and not the file's */
+    int32_t base;    /**< of an overridden one: what the file says; -1 also when it says nothing */
+    uint64_t until;  /**< of an overridden one: its end, in seconds of UTC; for people */
+    uint64_t ms;     /**< of an overridden one: as in struct conf_override */
+};
+
+/** A limit for a time, set by an operator while the cluster runs. Its end is one more change of the
+ * configuration, so whose clock says that it has come decides when, and never whether it is safe.
+ */
+struct conf_override {
+    enum slotshare_scope scope;
+    char binding[SLOTSHARE_BINDING_MAX + 1];
+    char name[SLOTSHARE_DOMAIN_MAX + 1]; /**< domain or host */
+    int32_t limit;                       /**< -1: unlimited */
+    uint64_t until;                      /**< seconds of UTC, of the clock of whoever set it */
+    uint64_t ms; /**< in a cluster: milliseconds from when this was written until its end; on a
+                      single host: its end on CLOCK_BOOTTIME */
+};
+
+enum {
+    CONF_OVERRIDES_MAX = 64,
+    CONF_CHANGES_TEXT = 48 * 1024, /**< bytes of conf_changes_text() at most, with its NUL */
+};
+
+/** What operators have changed without the file: overrides, and nodes that are drained. All members
+ * of a cluster have the same; the newer one replaces the older one as a whole. */
+struct conf_changes {
+    uint64_t version;                       /**< 0: nothing was ever changed */
+    char author[SLOTSHARE_BINDING_MAX + 1]; /**< the node where it was made; of two with the same
+                                                version that of the later name counts */
+    uint32_t overrides, drains;
+    struct conf_override override[CONF_OVERRIDES_MAX];
+    char drain[CONF_MEMBERS_MAX][SLOTSHARE_BINDING_MAX + 1]; /**< nodes that take no new slots */
 };
 
 struct conf_member {
     char name[SLOTSHARE_BINDING_MAX + 1];
     char url[CONF_URL_MAX + 1]; /**< tcp://host:port or tls+tcp://host:port */
     bool witness;               /**< votes, holds no share */
+    bool drained;               /**< by an operator: holds no share for now */
     uint32_t line;
 };
 
@@ -84,6 +119,9 @@ struct conf {
 
     struct conf_limit *limit; /**< sorted by scope, then names */
     size_t limits;
+
+    struct conf_changes changes; /**< as stored; in effect in what stands above */
+    bool drained;                /**< this node takes no new slots */
 };
 
 /**
@@ -108,6 +146,43 @@ void conf_free(struct conf *conf);
  */
 int conf_load_text(const char *file, const char *text, size_t size, const char *node,
                    struct conf **out, struct conf_errors *errors);
+
+/**
+ * The same of a text that conf_changes_text() may have been added to: sections [changes] and
+ * [override ...], which a file that people write cannot have. They take effect in *out, each as far
+ * as it fits the file: an override outside the host scopes in a cluster that does not replicate
+ * domains, and a drained node that is no member, change nothing. Nor does any drained node when
+ * they are all that hold slots in the cluster.
+ */
+int conf_load_stored(const char *file, const char *text, size_t size, const char *node,
+                     struct conf **out, struct conf_errors *errors);
+
+/** Let conf->changes take effect in conf, which must not have any in effect. @return 0; -1: memory
+ * is out. */
+int conf_changes_apply(struct conf *conf);
+
+/** Does an override change anything in this configuration? @return NULL; else why not. */
+const char *conf_override_problem(const struct conf *conf, const struct conf_override *override);
+
+/** The override of the same scope and names; NULL: there is none. */
+struct conf_override *conf_override_find(struct conf_changes *changes,
+                                         const struct conf_override *like);
+
+/** As text, to be added to a file's or sent to others.
+ * @param out  CONF_CHANGES_TEXT bytes
+ * @return its length; 0: nothing was ever changed. */
+size_t conf_changes_text(const struct conf_changes *changes, char *out);
+
+/** @return 0; -1: not the text of changes, or memory is out; *out has none then. */
+int conf_changes_parse(const char *text, size_t size, struct conf_changes *out);
+
+/** Does a come after b, and take its place? */
+bool conf_changes_newer(const struct conf_changes *a, const struct conf_changes *b);
+
+/** The scope of an override as its section would be written, such as [host "a"].
+ * @param out  CONF_SECTION_TEXT bytes */
+enum { CONF_SECTION_TEXT = 448 };
+void conf_override_section(const struct conf_override *override, char *out);
 
 /**
  * What the members must agree on: members, reserve, timers, limits and how they count. Not [node],

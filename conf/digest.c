@@ -31,7 +31,8 @@ uint64_t conf_digest(const struct conf *conf) {
     add_number(&digest, conf->members);
     for (uint32_t i = 0; i < conf->members; i++) {
         add_text(&digest, conf->member[i].name);
-        add_number(&digest, conf->member[i].witness ? 1 : 0);
+        add_number(&digest,
+                   (conf->member[i].witness ? 1u : 0u) | (conf->member[i].drained ? 2u : 0u));
     }
     add_number(&digest, conf->limits);
     for (size_t i = 0; i < conf->limits; i++) {
@@ -80,7 +81,7 @@ static void add_number_change(struct differences *to, const char *name, const ch
 }
 
 static const char *kind(const struct conf_member *member) {
-    return member->witness ? "witness" : "member";
+    return member->witness ? "witness" : member->drained ? "drained member" : "member";
 }
 
 /* Both lists are sorted by name. */
@@ -96,7 +97,7 @@ static void compare_members(struct differences *to, const struct conf *from,
             add(to, "%s %s removed", kind(a), a->name);
         else if (order > 0)
             add(to, "%s %s added", kind(b), b->name);
-        else if (a->witness != b->witness)
+        else if (a->witness != b->witness || a->drained != b->drained)
             add(to, "%s %s is a %s now", kind(a), a->name, kind(b));
         i += order <= 0 ? 1 : 0;
         j += order >= 0 ? 1 : 0;

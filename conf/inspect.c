@@ -52,6 +52,21 @@ int ruleset_members(const struct ruleset *rules, struct deal_members *out, uint6
     return SLOTSHARE_OK;
 }
 
+bool ruleset_drained(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) && (load32(&view.header->flags) & LAYOUT_DRAINED) != 0;
+}
+
+bool ruleset_member_drained(const struct ruleset *rules, uint32_t i) {
+    struct view view;
+    return view_open(rules, &view) && i < view.members && load32(&view.member[i].drained) != 0;
+}
+
+const char *ruleset_changes(const struct ruleset *rules) {
+    struct view view;
+    return view_open(rules, &view) ? string_or_empty(&view, &view.header->changes) : "";
+}
+
 uint32_t ruleset_member_count(const struct ruleset *rules) {
     struct view view;
     return view_open(rules, &view) ? view.members : 0;
@@ -120,7 +135,8 @@ static bool check_rule(const struct view *view, uint32_t index, uint32_t *scopes
     const struct layout_rule *rule = &view->rule[index];
     const uint32_t scope = load32(&rule->scope); /* once: it is an index */
     if (scope < 1 || scope > SLOTSHARE_SCOPE_GLOBAL || rule->limit < -1 ||
-        rule->limit > CONF_LIMIT_MAX || rule->parts == 0 || rule->parts > 7)
+        rule->limit > CONF_LIMIT_MAX || rule->parts == 0 || rule->parts > 7 ||
+        rule->flags > LAYOUT_OVERRIDDEN || rule->base < -1 || rule->base > CONF_LIMIT_MAX)
         return false;
     *scopes |= 1u << scope;
     bool ok = true;
@@ -149,7 +165,8 @@ static bool check_members(const struct view *view) {
     char names[2][SLOTSHARE_DOMAIN_MAX + 1] = {"", ""};
     for (uint32_t i = 0; i < view->members; i++) {
         const struct layout_member *member = &view->member[i];
-        bool ok = whole(view, &member->url, NULL, CONF_URL_MAX) && member->witness <= 1;
+        bool ok = whole(view, &member->url, NULL, CONF_URL_MAX) && member->witness <= 1 &&
+                  member->drained <= member->witness;
         const uint64_t hash = check_name(view, &member->name, true, names[i % 2], &ok);
         if (!ok || hash == 0 || hash != member->hash)
             return false;
@@ -171,7 +188,9 @@ bool ruleset_check(const struct ruleset *rules) {
     const size_t used = (size_t)(view.string - (const char *)rules->base) + view.strings;
     if (used != rules->size || view.header->checksum != layout_checksum(rules->base, rules->size))
         return false;
-    return whole(&view, &view.header->file, NULL, rules->size) &&
+    return view.header->flags <= LAYOUT_DRAINED &&
+           whole(&view, &view.header->file, NULL, rules->size) &&
+           whole(&view, &view.header->changes, NULL, CONF_CHANGES_TEXT) &&
            whole(&view, &view.header->node, NULL, SLOTSHARE_BINDING_MAX) && check_rules(&view) &&
            check_members(&view);
 }

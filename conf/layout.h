@@ -20,7 +20,7 @@
 #include "ruleset.h"
 
 #define LAYOUT_MAGIC UINT64_C(0x31454c5552544f4c) /* "LOTRULE1" */
-enum { LAYOUT_VERSION = 2 };
+enum { LAYOUT_VERSION = 3 };
 
 struct layout_string {
     uint32_t offset, length;
@@ -36,10 +36,19 @@ struct layout_header {
     uint32_t probes;                           /* no rule is further than this from its cell */
     uint32_t clustered, self, reserve_percent; /* self: CONF_SELF_NONE when no member */
     uint32_t scopes;                           /* bit s: there are rules of scope s */
-    uint32_t spare;
+    uint32_t flags;                            /* enum layout_flags */
     struct layout_string file, node;
+    struct layout_string changes; /* conf_changes_text() */
 };
 static_assert(sizeof(struct layout_header) % 8 == 0, "the parts are aligned to 8");
+
+enum layout_flags {
+    LAYOUT_DRAINED = 1, /* this node takes no new slots */
+};
+
+enum layout_rule_flags {
+    LAYOUT_OVERRIDDEN = 1, /* limit is that of an override; base, until and ms are set */
+};
 
 struct layout_rule {
     uint64_t key;
@@ -47,13 +56,17 @@ struct layout_rule {
     uint32_t line;
     struct layout_string binding, name; /* name: domain or host */
     uint32_t scope, parts;
+    uint32_t flags; /* enum layout_rule_flags */
+    int32_t base;   /* as in struct conf_limit, like until and ms */
+    uint64_t until, ms;
 };
-static_assert(sizeof(struct layout_rule) == 40, "no padding");
+static_assert(sizeof(struct layout_rule) == 64, "no padding");
 
 struct layout_member {
     uint64_t hash; /* deal_hash() of its name */
     struct layout_string name, url;
-    uint32_t witness, spare;
+    uint32_t witness; /* holds no share: a witness, or drained */
+    uint32_t drained;
 };
 static_assert(sizeof(struct layout_member) == 32, "no padding");
 

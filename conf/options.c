@@ -312,6 +312,57 @@ static void set_bindings(const struct setting *setting) {
     }
 }
 
+/* ---- what conf_changes_text() has written ---- */
+
+static uint64_t whole_number(const struct setting *setting) {
+    int64_t value = 0;
+    if (!value_number(setting->value, 0, INT64_C(1000000000000000), &value))
+        wrong(setting, "write a number");
+    return (uint64_t)value;
+}
+
+static void set_version(const struct setting *setting) {
+    setting->parse->conf->changes.version = whole_number(setting);
+}
+
+static void set_author(const struct setting *setting) {
+    struct conf_changes *changes = &setting->parse->conf->changes;
+    if (name_binding(setting->value, changes->author, SLOTSHARE_BINDING_MAX) < 0)
+        changes->author[0] = '\0';
+}
+
+static void set_drained(const struct setting *setting) {
+    struct conf_changes *changes = &setting->parse->conf->changes;
+    if (changes->drains == CONF_MEMBERS_MAX)
+        wrong(setting, "one node too many");
+    else if (name_binding(setting->value, changes->drain[changes->drains], SLOTSHARE_BINDING_MAX) <=
+             0)
+        parse_bad_name(setting->parse, setting->line, "node", setting->value,
+                       SLOTSHARE_BINDING_MAX);
+    else
+        changes->drains++;
+}
+
+static struct conf_override *current_override(const struct setting *setting) {
+    struct conf_changes *changes = &setting->parse->conf->changes;
+    return &changes->override[changes->overrides - 1];
+}
+
+static void set_override_limit(const struct setting *setting) {
+    int64_t value = 0;
+    if (!value_number(setting->value, -1, CONF_LIMIT_MAX, &value))
+        wrong(setting, "write a limit");
+    current_override(setting)->limit = (int32_t)value;
+}
+
+static void set_override_until(const struct setting *setting) {
+    current_override(setting)->until = whole_number(setting);
+}
+
+static void set_override_ms(const struct setting *setting) {
+    current_override(setting)->ms = whole_number(setting);
+}
+
 static const struct option options[] = {
     {"name", SECTION_NODE, set_node_name, false, false},
     {"segment", SECTION_NODE, set_segment, false, false},
@@ -339,6 +390,12 @@ static const struct option options[] = {
     {"cluster_max_outbound_connections", SECTION_SCOPE, set_limit, false, false},
     {"count_per", SECTION_SCOPE, set_count_per, false, false},
     {"bindings", SECTION_GROUP, set_bindings, false, true},
+    {"version", SECTION_CHANGES, set_version, false, false},
+    {"author", SECTION_CHANGES, set_author, false, false},
+    {"drained", SECTION_CHANGES, set_drained, false, true},
+    {"limit", SECTION_OVERRIDE, set_override_limit, false, false},
+    {"until", SECTION_OVERRIDE, set_override_until, false, false},
+    {"ms", SECTION_OVERRIDE, set_override_ms, false, false},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 _Static_assert((int)OPTIONS <= (int)PARSE_OPTIONS_MAX, "parse.seen has a place for each");

@@ -19,12 +19,14 @@ enum section_kind {
     SECTION_CLUSTER,
     SECTION_SCOPE,
     SECTION_GROUP,
+    SECTION_CHANGES, /* this one and the next only in what conf_changes_text() has written */
+    SECTION_OVERRIDE,
 };
 
 /** A section header, understood. */
 struct section {
     enum section_kind kind;
-    enum slotshare_scope scope; /**< of SECTION_SCOPE */
+    enum slotshare_scope scope; /**< of SECTION_SCOPE and SECTION_OVERRIDE */
     bool named;                 /**< its names are in order; if not, that was reported */
     char binding[SLOTSHARE_BINDING_MAX + 1]; /**< or the group's name */
     char name[SLOTSHARE_DOMAIN_MAX + 1];     /**< domain or host */
@@ -58,7 +60,7 @@ struct parse_lines {
     uint32_t name, counters_max, owners, slots, listen, reserve, insecure;
 };
 
-enum { PARSE_OPTIONS_MAX = 26 };
+enum { PARSE_OPTIONS_MAX = 40 };
 
 struct parse {
     struct errors errors;
@@ -67,6 +69,7 @@ struct parse {
     bool absent;                      /**< this node need not be a member */
     bool plain;                       /**< tls = off */
     bool insecure;                    /**< insecure = yes */
+    bool stored;                      /**< sections of changes may stand there */
     struct section section;           /**< the one being read */
     uint32_t seen[PARSE_OPTIONS_MAX]; /**< lines of the options of this section */
     struct parse_lines lines;
@@ -78,11 +81,17 @@ struct parse {
     size_t groups, group_capacity;
 };
 
+/** A configuration that says nothing yet: the defaults. @return NULL: memory is out. */
+struct conf *conf_new(const char *path);
+
 /** Understand a header such as [binding "bulk" domain "yahoo.com"]. */
 void section_parse(struct parse *parse, uint32_t line, const char *header, struct section *out);
 
+/** What a scope counts unless count_per says otherwise: enum conf_part bits. */
+uint8_t parse_parts(enum slotshare_scope scope);
+
 /** How a scope's section is written, for messages; at least SECTION_TEXT bytes at out. */
-enum { SECTION_TEXT = 448 };
+enum { SECTION_TEXT = CONF_SECTION_TEXT };
 const char *section_text(const struct conf_limit *limit, char *out);
 
 /** One option of the current section. */

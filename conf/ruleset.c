@@ -128,6 +128,7 @@ static void resolve(const struct view *view, const struct names *names, struct r
     out->scope = SLOTSHARE_SCOPE_NONE;
     out->limit = SLOTSHARE_UNLIMITED;
     out->line = 0;
+    out->overridden = false;
     out->parts = CONF_PART_DOMAIN; /* as if [global] said -1 */
     unsigned left = load32(&view->header->scopes) & applicable[names->known];
     for (; left != 0; left &= left - 1) {
@@ -139,6 +140,11 @@ static void resolve(const struct view *view, const struct names *names, struct r
         out->scope = (enum slotshare_scope)scope;
         out->limit = rule_limit(rule);
         out->line = load32(&rule->line);
+        if ((load32(&rule->flags) & LAYOUT_OVERRIDDEN) != 0) {
+            out->overridden = true;
+            out->base = __atomic_load_n(&rule->base, __ATOMIC_RELAXED);
+            out->until = load64(&rule->until);
+        }
         out->parts = (uint8_t)(scope < SLOTSHARE_SCOPE_BINDING
                                    ? scope_names[scope].parts
                                    : parts & (CONF_PART_BINDING | CONF_PART_DOMAIN));
@@ -178,6 +184,7 @@ int ruleset_trace(const struct ruleset *rules, const struct slotshare_connection
         to->set = true;
         to->limit = rule_limit(rule);
         to->line = load32(&rule->line);
+        to->until = (load32(&rule->flags) & LAYOUT_OVERRIDDEN) != 0 ? load64(&rule->until) : 0;
     }
     return SLOTSHARE_OK;
 }

@@ -38,6 +38,9 @@ struct ruleset_match {
     enum slotshare_scope scope;
     int32_t limit;   /**< -1: unlimited */
     uint32_t line;   /**< of the option in the config file; 0: no stanza sets it */
+    bool overridden; /**< the limit is that of an override, and line is still that of the file */
+    int32_t base;    /**< of an overridden one: what the file says; -1 also when it says nothing */
+    uint64_t until;  /**< of an overridden one: its end, in seconds of UTC */
     uint8_t parts;   /**< enum conf_part bits */
     uint16_t length; /**< of counter, without the NUL */
     char counter[SLOTSHARE_COUNTER_MAX + 1];
@@ -64,7 +67,8 @@ struct ruleset_step {
     bool applies; /**< the connection has the names that this scope needs */
     bool set;     /**< a stanza sets the option */
     int32_t limit;
-    uint32_t line;
+    uint32_t line;  /**< 0: of an override that the file has no stanza for */
+    uint64_t until; /**< the limit is that of an override, which ends then (UTC, s); 0: it is not */
 };
 
 /** The same search, showing every scope tried: step[0..5], in order of precedence.
@@ -90,6 +94,22 @@ uint64_t ruleset_digest(const struct ruleset *rules);
 
 /** Nonzero: there is a [cluster] section. */
 bool ruleset_clustered(const struct ruleset *rules);
+
+/** This node takes no new slots, by an operator's word. */
+bool ruleset_drained(const struct ruleset *rules);
+
+/** Is member i, in the order of the names, drained? false when damaged or out of range. */
+bool ruleset_member_drained(const struct ruleset *rules, uint32_t i);
+
+/** conf_changes_text() of what operators have changed; "" when nothing, or damaged. */
+const char *ruleset_changes(const struct ruleset *rules);
+
+/**
+ * The way back, of a single host: the configuration as its file said it, as far as the block knows
+ * it, and what operators have changed besides, not in effect (conf_changes_apply()).
+ * @return 0, conf_free() *out; -1: damaged, or memory is out.
+ */
+int ruleset_decompile(const struct ruleset *rules, struct conf **out);
 
 /** Members that hold shares, for the opening deal; this node's hash in *self (0: it holds none).
  * @return SLOTSHARE_OK, SLOTSHARE_EDAMAGED. */

@@ -116,7 +116,16 @@ static const struct form {
     {{"binding", "domain"}, true, SECTION_SCOPE, SLOTSHARE_SCOPE_BINDING_DOMAIN},
     {{"binding", "host"}, true, SECTION_SCOPE, SLOTSHARE_SCOPE_BINDING_HOST},
     {{"binding_group", NULL}, true, SECTION_GROUP, SLOTSHARE_SCOPE_NONE},
+    {{"changes", NULL}, false, SECTION_CHANGES, SLOTSHARE_SCOPE_NONE},
 };
+
+/* What stands behind "[override ", of those sections that do not come from a file; else NULL. */
+static const char *overrides(const struct parse *parse, const char *text) {
+    static const char prefix[] = "[override ";
+    enum { LENGTH = sizeof prefix - 1 };
+    /* Its last character takes the place of a '['. */
+    return parse->stored && strncmp(text, prefix, LENGTH) == 0 ? text + LENGTH - 1 : NULL;
+}
 
 static const struct form *find_form(const struct header *header) {
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -146,9 +155,11 @@ static void take_names(struct parse *parse, uint32_t line, const struct header *
 void section_parse(struct parse *parse, uint32_t line, const char *text, struct section *out) {
     struct header header;
     *out = (struct section){.kind = SECTION_BROKEN, .named = true};
-    take_apart(text, &header);
+    const char *inner = overrides(parse, text);
+    take_apart(inner != NULL ? inner : text, &header);
     const struct form *form = find_form(&header);
-    if (form == NULL) {
+    if (form == NULL || (form->kind == SECTION_CHANGES && !parse->stored) ||
+        (inner != NULL && form->kind != SECTION_SCOPE)) {
         errors_add(&parse->errors, line, "unknown section %s: %s", text, sections);
         return;
     }
@@ -162,7 +173,7 @@ void section_parse(struct parse *parse, uint32_t line, const char *text, struct 
                    form->named ? "a name is missing" : "it has no name", sections);
         return;
     }
-    out->kind = form->kind;
+    out->kind = inner != NULL ? SECTION_OVERRIDE : form->kind;
     out->scope = form->scope;
     if (form->named)
         take_names(parse, line, &header, out);

@@ -7,6 +7,7 @@
 #define SLOTSHARE_KNOWS_THREADS 0
 #endif
 
+#include "changes.h"
 #include "counter.h"
 #include "handle.h"
 #include "hot.h"
@@ -100,7 +101,11 @@ static bool healed(slotshare *handle, struct thread *self) {
     self->unlooked = self->rapid >= RAPID ? RAPID - 1 : 0;
     /* relaxed: only a look whether it is worth a call */
     uint64_t last = atomic_load_explicit(&handle->segment.header->reaped, memory_order_relaxed);
-    return (now - last >= REAP_EVERY_MS) && handle_reap(handle, REAP_EVERY_MS) > 0;
+    if (now - last < REAP_EVERY_MS) {
+        return false;
+    }
+    bool reaped = handle_reap(handle, REAP_EVERY_MS) > 0;
+    return changes_expire(handle, self->owner) || reaped;
 }
 
 /* The end of a take that the reserve does not cover, or from a counter that others use.
@@ -223,8 +228,17 @@ int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, 
         return SLOTSHARE_ESLOTS;
     }
     int result = take_at(handle, self, counter, out);
-    return result == SLOTSHARE_FULL && healed(handle, self) ? take_at(handle, self, counter, out)
-                                                            : result;
+    if (result != SLOTSHARE_FULL || !healed(handle, self)) {
+        return result;
+    }
+    /* An override may have ended: then it may be counted elsewhere. */
+    if (!gate_open(handle, counter)) {
+        int why = gate_reason(handle, counter);
+        if (why != SLOTSHARE_OK) {
+            return why;
+        }
+    }
+    return take_at(handle, self, counter, out);
 }
 
 COLD static int acquire_slowly(slotshare *handle, slotshare_counter counter, slotshare_slot *slot) {

@@ -31,6 +31,7 @@ struct counter_setup {
     int32_t home;    /* share at the opening deal; -1: unlimited */
     int32_t reserve; /* -1: unlimited */
     uint32_t line;   /* of the limit in the config file */
+    uint64_t until;  /* the limit is that of an override, which ends then (UTC, s); 0: it is not */
     enum slotshare_scope scope;
     uint64_t rules;                  /* generation of the rule set in force */
     uint64_t pending;                /* of the one that is to follow; 0: none */

@@ -25,10 +25,15 @@ static void from_setup(const struct segment *segment, const struct counter_setup
     out->reserve = view_reserve(cap);
 }
 
-static void say_reason(struct slotshare_explanation *out) {
+static void say_reason(const struct segment *segment, struct slotshare_explanation *out) {
     char *text = out->reason;
     size_t size = sizeof out->reason;
-    if (out->limit == SLOTSHARE_UNLIMITED) {
+    if (!out->would_admit && limit_drained(segment)) {
+        (void)snprintf(text, size,
+                       "this node is drained: it takes no new slots until 'slotshare resume'; %d "
+                       "in use here",
+                       out->in_use);
+    } else if (out->limit == SLOTSHARE_UNLIMITED) {
         (void)snprintf(text, size, "%s, so nothing is refused; %d in use on this host",
                        out->scope == SLOTSHARE_SCOPE_NONE ? "no stanza sets a limit"
                                                           : "the limit is -1 (unlimited)",
@@ -78,7 +83,7 @@ int slotshare_explain(slotshare *handle, const struct slotshare_connection *conn
         return result;
     }
     memcpy(out->counter, match.counter, (size_t)match.length + 1);
-    view_source(segment, match.line, out->source, sizeof out->source);
+    view_source(segment, match.line, setup.until, out->source, sizeof out->source);
     out->scope = match.scope;
     out->limit = match.limit < 0 ? SLOTSHARE_UNLIMITED : match.limit;
     out->clustered = atomic_load_explicit(&segment->header->clustered, memory_order_relaxed) != 0;
@@ -96,7 +101,7 @@ int slotshare_explain(slotshare *handle, const struct slotshare_connection *conn
         return result;
     }
     out->would_admit = out->share == SLOTSHARE_UNLIMITED || out->in_use < out->share;
-    say_reason(out);
+    say_reason(segment, out);
     return SLOTSHARE_OK;
 }
 
@@ -117,7 +122,7 @@ int slotshare_explain_steps(slotshare *handle, const struct slotshare_connection
             .applies = found[i].applies,
             .set = found[i].set,
             .limit = !found[i].set || found[i].limit < 0 ? SLOTSHARE_UNLIMITED : found[i].limit};
-        view_source(segment, found[i].set ? found[i].line : 0, step[i].source,
+        view_source(segment, found[i].set ? found[i].line : 0, found[i].until, step[i].source,
                     sizeof step[i].source);
     }
     return result;

@@ -15,12 +15,31 @@ struct deal {
     int32_t limit, home, reserve;
 };
 
+/* On a single host what an override allows beyond the file is lent, until its end, which is that
+ * of the session there (changes.c): the reserve is what the file says; nothing where it has no such
+ * stanza, because then connections are to be counted elsewhere. */
+static int32_t own_for_good(const struct ruleset_match *match) {
+    if (!match->overridden) {
+        return match->limit;
+    }
+    if (match->line == 0) {
+        return 0;
+    }
+    bool raised = match->base >= 0 && (match->limit < 0 || match->limit > match->base);
+    return raised ? match->base : match->limit;
+}
+
 static int deal_counter(const struct segment *segment, const struct ruleset *rules,
                         const struct ruleset_match *match, struct deal *out) {
-    out->limit = out->home = out->reserve = match->limit;
+    out->limit = out->home = match->limit;
+    out->reserve = own_for_good(match);
     out->members.count = 0;
+    bool drained = ruleset_drained(rules);
     /* relaxed: set before the segment could be seen */
     if (!atomic_load_explicit(&segment->header->clustered, memory_order_relaxed)) {
+        if (drained) {
+            out->home = out->reserve = 0;
+        }
         return SLOTSHARE_OK;
     }
     uint64_t self;
@@ -30,11 +49,15 @@ static int deal_counter(const struct segment *segment, const struct ruleset *rul
     out->home =
         deal_home(&out->members, self, deal_hash(match->counter, match->length), match->limit);
     out->reserve = deal_reserve(&out->members, self, match->limit);
+    if (drained) {
+        out->home = out->reserve = 0; /* of what is unlimited, too */
+    }
     return SLOTSHARE_OK;
 }
 
 static bool same_deal(const struct deal *a, const struct deal *b) {
-    return a->limit == b->limit && a->members.count == b->members.count &&
+    return a->limit == b->limit && a->home == b->home && a->reserve == b->reserve &&
+           a->members.count == b->members.count &&
            a->members.reserve_percent == b->members.reserve_percent &&
            memcmp(a->members.hash, b->members.hash, a->members.count * sizeof a->members.hash[0]) ==
                0;
@@ -45,8 +68,11 @@ int limit_setup(const struct segment *segment, const struct ruleset_match *match
     struct deal now = {0};
     struct deal next = {0};
     struct ruleset_match later;
-    *setup = (struct counter_setup){
-        .limit = match->limit, .line = match->line, .scope = match->scope, .rules = rules};
+    *setup = (struct counter_setup){.limit = match->limit,
+                                    .line = match->line,
+                                    .until = match->overridden ? match->until : 0,
+                                    .scope = match->scope,
+                                    .rules = rules};
     /* seq_cst: an inserter reads it after its entry is in the table, see limit.h */
     setup->pending = atomic_load_explicit(&segment->header->pending, memory_order_seq_cst);
     struct ruleset set = segment_rules_at(segment, rules);
@@ -307,4 +333,11 @@ void limit_commit(const struct segment *segment, uint32_t me) {
 struct ruleset limit_pending(const struct segment *segment) {
     uint64_t pending = atomic_load_explicit(&segment->header->pending, memory_order_acquire);
     return pending ? segment_rules_at(segment, pending) : (struct ruleset){.base = NULL, .size = 0};
+}
+
+bool limit_drained(const struct segment *segment) {
+    uint64_t generation;
+    struct ruleset now = segment_rules(segment, &generation);
+    struct ruleset next = limit_pending(segment);
+    return ruleset_drained(&now) || (next.size > 0 && ruleset_drained(&next));
 }

@@ -76,4 +76,7 @@ void limit_commit(const struct segment *segment, uint32_t me);
 /** The pending rule set; size 0 when there is none. */
 struct ruleset limit_pending(const struct segment *segment);
 
+/** This node is drained, or is about to be: no take succeeds. */
+bool limit_drained(const struct segment *segment);
+
 #endif

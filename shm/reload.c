@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "changes.h"
 #include "handle.h"
 #include "limit.h"
 #include "lock.h"
@@ -65,29 +66,31 @@ int reload_publish(const struct segment *segment, uint32_t me, const struct conf
     return result;
 }
 
-/* One at a time, by the lock under which segments are created. The mutex is held. */
-static int reload_locked(slotshare *handle, uint32_t me, const struct conf *conf,
+/* What operators have changed besides stays in force over another file. */
+static int keep_changes(slotshare *handle, struct conf *conf, const struct error_text *error) {
+    if (changes_now(handle, &conf->changes) == 0 && conf_changes_apply(conf) == 0) {
+        return SLOTSHARE_OK;
+    }
+    error_set(error, "%s: no memory for the overrides that are in force", conf->file);
+    errno = ENOMEM;
+    return SLOTSHARE_ESYSTEM;
+}
+
+static int reload_locked(slotshare *handle, uint32_t me, struct conf *conf,
                          const struct error_text *error) {
-    int fd = segment_lock_open(&handle->segment);
-    if (fd < 0 || lock_wait(fd, LOCK_CREATE) != 0) {
-        int why = errno;
-        error_set(error, "%s: cannot lock: %s", handle->segment.lock_path, strerror(why));
-        if (fd >= 0) {
-            close(fd);
-        }
-        errno = why;
+    int fd = changes_lock(handle, error);
+    if (fd < 0) {
         return SLOTSHARE_ESYSTEM;
     }
-    limit_commit(&handle->segment, me); /* what one before us left */
-    int result = reload_publish(&handle->segment, me, conf, false, error);
+    int result = keep_changes(handle, conf, error);
     if (result == SLOTSHARE_OK) {
-        limit_commit(&handle->segment, me);
+        result = changes_publish(handle, me, conf, error);
     }
     close(fd);
     return result;
 }
 
-static void wake_waiters(const struct segment *segment) {
+void reload_wake(const struct segment *segment) {
     for (uint32_t i = 0; i < counter_count(segment); i++) {
         if (atomic_load_explicit(&segment->counters[i].wait, memory_order_seq_cst) != 0) {
             wait_wake_all(segment, &segment->counters[i]);
@@ -115,7 +118,7 @@ int slotshare_reload(slotshare *handle, const char *config, char *text, size_t t
     pthread_mutex_unlock(&handle->mutex);
     conf_free(conf);
     if (result == SLOTSHARE_OK) {
-        wake_waiters(&handle->segment);
+        reload_wake(&handle->segment);
     }
     return result;
 }

@@ -13,4 +13,7 @@
 int reload_publish(const struct segment *segment, uint32_t me, const struct conf *conf,
                    bool replace, const struct error_text *error);
 
+/** Limits may have risen: wake those who wait for a slot. */
+void reload_wake(const struct segment *segment);
+
 #endif

@@ -75,8 +75,11 @@ static void cluster_stat(const struct segment *segment, const struct ruleset *ru
     }
     uint64_t end = READ(segment->header->session_end);
     uint64_t now = clock_boot();
-    out->session = view_session(segment);
-    out->session_left_ms = end == UINT64_MAX || end == 0 ? 0 : (int64_t)end - (int64_t)now;
+    out->session = !READ(segment->header->clustered) || view_session(segment);
+    out->session_left_ms = !READ(segment->header->clustered) || end == UINT64_MAX || end == 0
+                               ? 0
+                               : (int64_t)end - (int64_t)now;
+    out->drained = limit_drained(segment);
     int coordinator = READ(segment->header->coordinator);
     if (coordinator >= 0) {
         copy_text(out->coordinator, sizeof out->coordinator,
@@ -121,7 +124,7 @@ static bool fill_counter(const struct segment *segment, uint32_t index,
     limit_read(segment, counter, out->name, &setup);
     uint64_t cap = READ(counter->cap);
     out->scope = setup.scope;
-    view_source(segment, setup.line, out->source, sizeof out->source);
+    view_source(segment, setup.line, setup.until, out->source, sizeof out->source);
     out->limit = setup.limit < 0 ? SLOTSHARE_UNLIMITED : setup.limit;
     out->share = view_share(segment, cap);
     out->reserve = view_reserve(cap);
@@ -251,6 +254,7 @@ int slotshare_stat_members(slotshare *handle, slotshare_member_visitor visit, vo
         member.self = strcmp(member.name, ruleset_node(&rules)) == 0;
         member.coordinator = READ(segment->header->coordinator) == (int)i;
         member.heard_ms = heard ? (int64_t)age(now, heard) : -1;
+        member.drained = ruleset_member_drained(&rules, i);
         member.connected = member.self || (heard && age(now, heard) < CONNECTED_MS);
         if (visit(&member, arg)) {
             break;

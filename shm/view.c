@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "../conf/ruleset.h"
 
@@ -58,18 +59,33 @@ int view_waiting(const struct segment *segment, uint32_t index, int64_t *longest
     return waiting;
 }
 
-void view_source(const struct segment *segment, uint32_t line, char *out, size_t size) {
-    out[0] = '\0';
+/* "override until ...; " @return its length. */
+static size_t say_override(uint64_t until, uint32_t line, char *out, size_t size) {
+    time_t end = (time_t)until;
+    struct tm utc;
+    char text[32];
+    if (gmtime_r(&end, &utc) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0) {
+        (void)snprintf(text, sizeof text, "?");
+    }
+    int length = snprintf(out, size, "override until %s%s", text, line ? ", then " : ", then none");
+    return length > 0 && (size_t)length < size ? (size_t)length : 0;
+}
+
+void view_source(const struct segment *segment, uint32_t line, uint64_t until, char *out,
+                 size_t size) {
+    size_t used = until ? say_override(until, line, out, size) : 0;
+    out[used] = '\0';
     if (line) {
         uint64_t generation;
         struct ruleset rules = segment_rules(segment, &generation);
         /* Bounded: a reload may overwrite the text while it is read. Of a long path the end says
          * more than the beginning. */
-        enum { SHOWN = 200 };
+        size_t shown = until ? 160 : 200;
         const char *file = ruleset_file(&rules);
         size_t length = strnlen(file, 4096);
-        const char *cut = length > SHOWN ? "..." : "";
-        (void)snprintf(out, size, "%s%.*s:%u", cut, SHOWN,
-                       length > SHOWN ? file + length - SHOWN : file, line);
+        const char *cut = length > shown ? "..." : "";
+        (void)snprintf(out + used, size - used, "%s%.*s:%u", cut, (int)shown,
+                       length > shown ? file + length - shown : file, line);
     }
 }

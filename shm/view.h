@@ -26,7 +26,9 @@ int view_waiting(const struct segment *segment, uint32_t index, int64_t *longest
 /** For how long this owner has slept, if it sleeps. */
 int64_t view_waits_ms(const struct owner *owner);
 
-/** "file:line" of a limit, "" when no stanza sets it. */
-void view_source(const struct segment *segment, uint32_t line, char *out, size_t size);
+/** "file:line" of a limit, "" when no stanza sets it; of an override that it is one, and until when
+ * (UTC, seconds; 0: it is none). */
+void view_source(const struct segment *segment, uint32_t line, uint64_t until, char *out,
+                 size_t size);
 
 #endif

@@ -87,7 +87,7 @@ static const struct view_column member_columns[] = {
     {"state", "STATE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(state),
      "this node, connected, silent, or never heard"},
     {"role", "ROLE", VIEW_STRING, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(role),
-     "coordinator: it moves the shares, as last heard; or empty"},
+     "coordinator: it moves the shares; drained: it takes no new slots"},
     {"heard_ms", "HEARD", VIEW_INT64, VIEW_AGE, VIEW_ALL, IN_MEMBER(stat.heard_ms),
      "since it was last heard; -1: never, or this node"},
     {"url", "URL", VIEW_CHARS, VIEW_PLAIN, VIEW_ALL, IN_MEMBER(stat.url), "where it listens"},
@@ -154,6 +154,8 @@ static const struct view_column segment_columns[] = {
     SEGMENT("session_left_ms", VIEW_INT64, stat.session_left_ms,
             "until it ends; negative: since it ended; 0 on a single host"),
     SEGMENT("coordinator", VIEW_CHARS, stat.coordinator, "as last heard; empty: none known"),
+    SEGMENT("drained", VIEW_BOOL, stat.drained,
+            "whether this node takes no new slots, by an operator's word"),
 };
 
 #define COLUMNS(array) (array), sizeof(array) / sizeof(array)[0]

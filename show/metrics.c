@@ -50,6 +50,8 @@ static const struct metric table[] = {
                "1 while the session is valid; without one the node keeps to its reserves"),
     OF_SEGMENT("session_left_seconds", false, KIND_SPAN, session_left_ms,
                "Until the session ends; negative since it ended"),
+    OF_SEGMENT("drained", false, KIND_BOOL, drained,
+               "1 when the node takes no new slots, by an operator's word"),
     OF_SEGMENT("counters_used", false, KIND_UINT32, counters_used, "Counters in the table"),
     OF_SEGMENT("counters_max", false, KIND_UINT32, counters_max, "Counters there may be"),
     OF_SEGMENT("owners_used", false, KIND_UINT32, owners_used, "Owner records in use"),

@@ -151,7 +151,9 @@ static int visit_member(const struct slotshare_member_stat *stat, void *arg) {
     out->member = rows;
     struct member_row *row = &rows[out->members++];
     row->stat = *stat;
-    row->role = stat->coordinator ? "coordinator" : "";
+    row->role = stat->drained       ? (stat->coordinator ? "coordinator, drained" : "drained")
+                : stat->coordinator ? "coordinator"
+                                    : "";
     row->state = stat->self            ? "this node"
                  : stat->connected     ? "connected"
                  : stat->heard_ms >= 0 ? "silent"

@@ -248,7 +248,9 @@ size_t view_facts(const struct snapshot *snapshot, struct view_fact out[VIEW_FAC
     snprintf(text, sizeof text, "%s (%s)", stat->name, stat->path);
     add(out, &count, "segment", text);
     add_layout(out, &count, stat);
-    add(out, &count, "node", stat->node[0] != '\0' ? stat->node : "-");
+    snprintf(text, sizeof text, "%s%s", stat->node[0] != '\0' ? stat->node : "-",
+             stat->drained ? " (DRAINED: takes no new slots)" : "");
+    add(out, &count, "node", text);
     if (snapshot->from != NULL) {
         snprintf(text, sizeof text, "%s, as it told this node", snapshot->from);
         add(out, &count, "from", text);

@@ -214,6 +214,46 @@ SLOTSHARE_API int slotshare_reload(slotshare *handle, const char *config, char *
                                    size_t error_size);
 
 /**
+ * Another limit for a time, on a single host (in a cluster the bridge does that: `slotshare
+ * override`). It is in force at once, stays over slotshare_reload(), and ends by itself; it does
+ * not outlive the segment. What was said of the limits of slotshare_reload() holds here, too.
+ *
+ * @param scope    names the stanza whose limit it takes the place of: a host, or a domain, or
+ *                 neither, each with a binding or without; no name at all: [global]
+ * @param limit    -1: unlimited, 0: closed
+ * @param seconds  1 to 366 days
+ * @param error    where a failure is described; NULL: nowhere
+ * @return SLOTSHARE_OK; SLOTSHARE_ECONFIG: nothing has changed, error says why; SLOTSHARE_EINVAL
+ *         (a host and a domain, too), SLOTSHARE_ENAME, SLOTSHARE_EREADONLY, SLOTSHARE_EOWNERS,
+ *         SLOTSHARE_EDAMAGED, SLOTSHARE_ESYSTEM.
+ */
+SLOTSHARE_API int slotshare_override_set(slotshare *handle,
+                                         const struct slotshare_connection *scope, int limit,
+                                         unsigned seconds, char *error, size_t error_size);
+
+/** End an override before its time. scope: as above; NULL: all of them. @return as above;
+ * SLOTSHARE_ECONFIG also: there is none of this scope. */
+SLOTSHARE_API int slotshare_override_clear(slotshare *handle,
+                                           const struct slotshare_connection *scope, char *error,
+                                           size_t error_size);
+
+/**
+ * Take no new slots on this host, of any counter, also of unlimited ones, or (drain 0) take them
+ * again; on a single host. Slots that are held stay so, and slotshare_excess() says of each of them
+ * that its connection is to end.
+ * @return as slotshare_override_set()
+ */
+SLOTSHARE_API int slotshare_drain(slotshare *handle, int drain, char *error, size_t error_size);
+
+/**
+ * The overrides and drained nodes in force, as text: sections of an INI file, [changes] and one
+ * [override ...] each. Works read-only, in a cluster too.
+ * @param size  of out; at least 48 kB
+ * @return SLOTSHARE_OK; SLOTSHARE_EINVAL, SLOTSHARE_EDAMAGED.
+ */
+SLOTSHARE_API int slotshare_changes(slotshare *handle, char *out, size_t size);
+
+/**
  * Find the counter that a connection counts against, creating it if it is new.
  *
  * @return SLOTSHARE_OK: *counter is filled; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY,

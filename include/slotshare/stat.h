@@ -35,6 +35,7 @@ struct slotshare_segment_stat {
     int session;                          /**< nonzero: a session is valid */
     int64_t session_left_ms;              /**< until the session ends; negative: since it ended */
     char coordinator[SLOTSHARE_BINDING_MAX + 1]; /**< as last heard; empty: none known */
+    int drained; /**< nonzero: by an operator's word this host takes no new slots */
 };
 
 /** One counter. */
@@ -90,6 +91,7 @@ struct slotshare_member_stat {
     int coordinator;  /**< nonzero: it moves the shares, as last heard */
     int connected;    /**< nonzero: heard within the last two seconds, or this host */
     int64_t heard_ms; /**< milliseconds since it was last heard; -1: never */
+    int drained;      /**< nonzero: by an operator's word it takes no new slots */
 };
 
 /** Return nonzero from a visitor to stop the walk. */

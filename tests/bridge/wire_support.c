@@ -154,6 +154,9 @@ void sample(enum wire_kind kind, struct name_table *table, struct wire_message *
         out->totals = (struct wire_totals){
             .sweep = 4, .last = true, .no_session = true, .count = 2, .total = total};
         break;
+    case WIRE_CHANGES:
+        out->changes = (struct wire_changes){"[changes]\nversion = 1\n", true};
+        break;
     }
 }
 
@@ -288,6 +291,10 @@ void expect_same(const struct wire_message *a, struct name_table *a_names,
         break;
     case WIRE_TOTALS:
         same_totals(&a->totals, &b->totals);
+        break;
+    case WIRE_CHANGES:
+        assert_string_equal(a->changes.text, b->changes.text);
+        assert_int_equal(a->changes.guessed, b->changes.guessed);
         break;
     }
 }

@@ -217,12 +217,12 @@ static void trace_shows_every_scope(void **state) {
     struct ruleset_step step[6];
     assert_int_equal(ruleset_trace(&rules, &connection, step), SLOTSHARE_OK);
     const struct ruleset_step expected[6] = {
-        {SLOTSHARE_SCOPE_BINDING_HOST, true, false, -1, 0},
-        {SLOTSHARE_SCOPE_HOST, true, true, 2, 6},
-        {SLOTSHARE_SCOPE_BINDING_DOMAIN, false, false, -1, 0},
-        {SLOTSHARE_SCOPE_BINDING, true, true, -1, 4},
-        {SLOTSHARE_SCOPE_DOMAIN, false, false, -1, 0},
-        {SLOTSHARE_SCOPE_GLOBAL, true, true, 128, 2},
+        {SLOTSHARE_SCOPE_BINDING_HOST, true, false, -1, 0, 0},
+        {SLOTSHARE_SCOPE_HOST, true, true, 2, 6, 0},
+        {SLOTSHARE_SCOPE_BINDING_DOMAIN, false, false, -1, 0, 0},
+        {SLOTSHARE_SCOPE_BINDING, true, true, -1, 4, 0},
+        {SLOTSHARE_SCOPE_DOMAIN, false, false, -1, 0, 0},
+        {SLOTSHARE_SCOPE_GLOBAL, true, true, 128, 2, 0},
     };
     for (int i = 0; i < 6; i++) {
         assert_int_equal(step[i].scope, expected[i].scope);

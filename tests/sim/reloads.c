@@ -16,6 +16,7 @@ struct draw {
     uint64_t all;     /* that were members of any */
     uint64_t dead;    /* not set up again yet */
     int anchor;       /* a member of all files: there must be one between any two */
+    bool drains;      /* members come to hold nothing, and to hold their part again */
 };
 
 #define PICK(draw, ...) SIM_PICK(&(draw)->random, __VA_ARGS__)
@@ -146,6 +147,15 @@ static void remove_one(struct draw *draw, double at) {
     }
 }
 
+/* One member holds nothing from now on, or its part again; one at least holds some. */
+static void drain_one(struct draw *draw) {
+    uint64_t bit = (uint64_t)1 << one_of(draw, draw->members);
+
+    if ((draw->members & ~(draw->sim->witnesses ^ bit)) != 0) {
+        draw->sim->witnesses ^= bit;
+    }
+}
+
 static void change(struct draw *draw, double at) {
     struct sim *sim = draw->sim;
     int32_t limits[SIM_KEYS];
@@ -161,6 +171,11 @@ static void change(struct draw *draw, double at) {
     } else if (y > 3) {
         remove_one(draw, at);
     }
+    if (draw->drains) {
+        drain_one(draw);
+        /* who was left to hold some may have gone */
+        draw->sim->witnesses &= (draw->members & ~draw->sim->witnesses) != 0 ? UINT64_MAX : 0;
+    }
     draw->all |= draw->members;
     sim_add_config(sim, draw->members, limits);
     roll_out(draw, at, old | draw->members, file);
@@ -169,8 +184,8 @@ static void change(struct draw *draw, double at) {
     }
 }
 
-void reloads_begin(struct sim *sim, uint64_t seed) {
-    struct draw draw = {.sim = sim, .random = seed * 32452843 + 5};
+static void begin(struct sim *sim, uint64_t seed, bool drains) {
+    struct draw draw = {.sim = sim, .random = seed * 32452843 + 5, .drains = drains};
     int n = (int)PICK(&draw, 2, 3, 3, 4, 5);
     int32_t limits[2] = {(int32_t)PICK(&draw, 2, n, 20), (int32_t)PICK(&draw, 30, 60)};
     struct core_timers timers = core_timers_default();
@@ -197,7 +212,7 @@ void reloads_begin(struct sim *sim, uint64_t seed) {
     draw.anchor = (int)sim_draw(&draw.random, (uint64_t)n);
     draw.members = draw.all = ((uint64_t)1 << n) - 1;
     for (double at = uniform(&draw, 3, 12); at < draw.seconds && sim->configs < SIM_CONFIGS;
-         at += uniform(&draw, 5, 30)) {
+         at += drains && chance(&draw, .5) ? uniform(&draw, 1, 5) : uniform(&draw, 5, 30)) {
         change(&draw, at);
     }
     sim->count[COUNT_RELOADS]++;
@@ -207,4 +222,12 @@ void reloads_begin(struct sim *sim, uint64_t seed) {
     for (double at = 10; operated && at < draw.seconds; at += uniform(&draw, 3, 20)) {
         step(&draw, at, STEP_OPERATE, 0, 0);
     }
+}
+
+void reloads_begin(struct sim *sim, uint64_t seed) {
+    begin(sim, seed, false);
+}
+
+void drains_begin(struct sim *sim, uint64_t seed) {
+    begin(sim, seed, true);
 }

@@ -393,6 +393,7 @@ struct sim_scenario {
 /** @return NULL: there is none of that name. */
 const struct sim_scenario *sim_scenario(const char *name);
 void reloads_begin(struct sim *sim, uint64_t seed);
+void drains_begin(struct sim *sim, uint64_t seed);
 /** The one that a seed of the mix runs. */
 const struct sim_scenario *sim_scenario_of(uint64_t seed);
 extern const struct sim_scenario sim_scenarios[];

@@ -8,7 +8,8 @@ import unittest
 from support import (BAD_CONFIG, CONFIG, HOST, LIMIT, LIMIT_LINE, OS_ERROR, SLOTSHARE, UNAVAILABLE,
                      USAGE, Case)
 
-COMMANDS = ("check", "explain", "mx", "pki", "run", "reload", "status", "member", "version", "help")
+COMMANDS = ("check", "explain", "mx", "pki", "run", "reload", "status", "member", "override",
+            "drain", "resume", "version", "help")
 
 
 class Usage(Case):

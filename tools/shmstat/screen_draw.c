@@ -71,6 +71,9 @@ static void draw_title(const struct screen *screen) {
 }
 
 static int fact_colour(const struct segment_row *segment, const char *label) {
+    if (strcmp(label, "node") == 0 && segment->stat.drained) {
+        return BAD;
+    }
     if (!segment->stat.clustered) {
         return PLAIN;
     }

@@ -88,7 +88,7 @@ static int tell_pending(const json_t *status) {
     return EX_TEMPFAIL;
 }
 
-int ask_wait_committed(const struct ask *ask, const char *digest, int64_t wait_ms) {
+int ask_wait_committed(const struct ask *ask, const char *digest, bool later, int64_t wait_ms) {
     const int64_t end = now_ms() + wait_ms;
     for (;;) {
         json_t *status = NULL;
@@ -99,7 +99,7 @@ int ask_wait_committed(const struct ask *ask, const char *digest, int64_t wait_m
         bool pending = strcmp(ask_text(json_object_get(status, "pending"), "digest"), digest) == 0;
         if (done) {
             printf("committed: epoch %" PRId64 "\n", ask_number(status, "epoch"));
-        } else if (!pending) {
+        } else if (!pending && !later) {
             puts("another file has taken its place");
             result = EX_TEMPFAIL;
         } else if (now_ms() >= end) {
@@ -113,6 +113,24 @@ int ask_wait_committed(const struct ask *ask, const char *digest, int64_t wait_m
         struct timespec nap = {.tv_nsec = POLL_MS * 1000000L};
         (void)nanosleep(&nap, NULL);
     }
+}
+
+int ask_change(const struct ask *ask, json_t *question, int64_t wait_ms) {
+    json_t *answer = NULL;
+    int status = ask_bridge(ask, question, &answer);
+    if (status != EX_OK)
+        return status;
+    const char *result = ask_text(answer, "result");
+    if (strcmp(result, "in force") == 0 || strcmp(result, "withdrawn") == 0) {
+        printf("in force: epoch %" PRId64 "\n", ask_number(answer, "epoch"));
+    } else {
+        ask_print(ask_text(answer, "changes"));
+        putchar('\n');
+        status = ask_wait_committed(ask, ask_text(answer, "digest"), strcmp(result, "later") == 0,
+                                    wait_ms);
+    }
+    json_decref(answer);
+    return status;
 }
 
 int ask_reload(const struct ask *ask, int64_t wait_ms) {
@@ -135,7 +153,7 @@ int ask_reload(const struct ask *ask, int64_t wait_ms) {
         fputs(": ", stdout);
         ask_print(*changes != '\0' ? changes : "the cluster's first configuration");
         putchar('\n');
-        status = ask_wait_committed(ask, ask_text(answer, "digest"), wait_ms);
+        status = ask_wait_committed(ask, ask_text(answer, "digest"), false, wait_ms);
     }
     if (strcmp(ask_text(answer, "certificates"), "new") == 0) {
         puts("certificates: new ones, for connections made from now on");

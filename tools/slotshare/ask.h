@@ -36,8 +36,13 @@ int ask_bridge(const struct ask *ask, json_t *question, json_t **answer);
 void ask_print(const char *text);
 
 /** Wait until the configuration of this digest is committed, telling on stderr for whom it waits.
+ * later: it need not be proposed yet.
  * @return EX_OK (told); EX_TEMPFAIL: it is not yet (told for whom); EX_UNAVAILABLE. */
-int ask_wait_committed(const struct ask *ask, const char *digest, int64_t wait_ms);
+int ask_wait_committed(const struct ask *ask, const char *digest, bool later, int64_t wait_ms);
+
+/** Have the bridge make a change without its file, and tell what becomes of it. question: as
+ * ask_bridge(). @return an exit status. */
+int ask_change(const struct ask *ask, json_t *question, int64_t wait_ms);
 
 /** Have the bridge read its file, and tell what becomes of it. @return an exit status. */
 int ask_reload(const struct ask *ask, int64_t wait_ms);

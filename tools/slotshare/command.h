@@ -22,8 +22,9 @@ struct command {
     int (*run)(const struct command *self, int argc, char **argv);
 };
 
-extern const struct command command_check, command_explain, command_member, command_mx, command_pki,
-    command_reload, command_run, command_status;
+extern const struct command command_check, command_drain, command_explain, command_member,
+    command_mx, command_override, command_pki, command_reload, command_resume, command_run,
+    command_status;
 
 /** Print the full help of a command on stdout. @return the exit status. */
 int command_help(const struct command *command);

@@ -44,8 +44,9 @@ static const struct command command_help_row = {
 };
 
 static const struct command *const commands[] = {
-    &command_check,  &command_explain, &command_mx,     &command_pki,     &command_run,
-    &command_reload, &command_status,  &command_member, &command_version, &command_help_row,
+    &command_check,  &command_explain, &command_mx,       &command_pki,      &command_run,
+    &command_reload, &command_status,  &command_member,   &command_override, &command_drain,
+    &command_resume, &command_version, &command_help_row,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

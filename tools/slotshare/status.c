@@ -72,6 +72,23 @@ static void print_refused(json_t *refused) {
         putchar('\n');
 }
 
+static void print_changes(const json_t *changes) {
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(changes, "overrides"), i, item) {
+        char left[TEXT_AGE_MAX];
+        text_age(left, (uint64_t)ask_number(item, "left_ms"));
+        printf("override     %" PRId64 " for ", ask_number(item, "limit"));
+        ask_print(ask_text(item, "of"));
+        printf(", %s left\n", left);
+    }
+    json_array_foreach(json_object_get(changes, "drained"), i, item) {
+        fputs("drained      ", stdout);
+        ask_print(json_string_value(item) != NULL ? json_string_value(item) : "?");
+        puts(": takes no new slots");
+    }
+}
+
 static void print_head(const json_t *status) {
     const json_t *foreign = json_object_get(status, "foreign");
     fputs("node         ", stdout);
@@ -93,6 +110,7 @@ static void print_head(const json_t *status) {
                ask_number(foreign, "epoch"), SHORT, ask_text(foreign, "digest"));
     if (ask_is(status, "file_later"))
         puts("later        the file has changed since, and is read again after the commit");
+    print_changes(json_object_get(status, "changes"));
     fputs("coordinator  ", stdout);
     ask_print(*ask_text(status, "coordinator") != '\0' ? ask_text(status, "coordinator") : "none");
     puts(ask_is(status, "minority") ? ", WITHOUT A MAJORITY (take_over_after)" : "");
