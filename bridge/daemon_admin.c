@@ -132,8 +132,8 @@ static json_t *changes_of(const struct daemon *daemon) {
         conf_override_section(override, section);
         set(item, "of", daemon_admin_text(section));
         set(item, "limit", json_integer(override->limit));
-        set(item, "until", json_integer((json_int_t)override->until));
-        set(item, "left_ms", json_integer((json_int_t)override->ms));
+        set(item, "until", json_integer((json_int_t) override->until));
+        set(item, "left_ms", json_integer((json_int_t) override->ms));
         (void)json_array_append_new(overrides, item);
     }
     for (uint32_t i = 0; now != NULL && i < now->drains; i++)

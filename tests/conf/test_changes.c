@@ -7,7 +7,8 @@
 #include "support.h"
 
 #define CLUSTER                                                                                    \
-    "[node]\nname = a\n[cluster]\nreplicate = outbound_domains\ntls = off\nmember a = tcp://127.0.0.1:1\n"    \
+    "[node]\nname = a\n[cluster]\nreplicate = outbound_domains\ntls = off\nmember a = "            \
+    "tcp://127.0.0.1:1\n"                                                                          \
     "member b = tcp://127.0.0.2:1\nwitness c = tcp://127.0.0.3:1\n"
 #define LIMITS                                                                                     \
     "[host \"x\"]\ncluster_max_outbound_connections = 5\n"                                         \
@@ -107,9 +108,10 @@ static void drains(void **state) {
 
 static void outside_the_host_scopes(void **state) {
     (void)state;
-    struct conf *conf = load("[node]\nname = a\n[cluster]\ntls = off\nmember a = tcp://127.0.0.1:1\n"
-                             "[changes]\nversion = 1\n[override domain \"d\"]\nlimit = 1\n"
-                             "[override host \"h\"]\nlimit = 1\n");
+    struct conf *conf =
+        load("[node]\nname = a\n[cluster]\ntls = off\nmember a = tcp://127.0.0.1:1\n"
+             "[changes]\nversion = 1\n[override domain \"d\"]\nlimit = 1\n"
+             "[override host \"h\"]\nlimit = 1\n");
     struct ruleset rules = compile(conf);
     expect(&rules, "", "d", "", "domain:d", -1, false);
     expect(&rules, "", "d", "h", "host:h", 1, true);
