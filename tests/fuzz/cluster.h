@@ -4,8 +4,9 @@
 /**
  * A small cluster of the core that ships, in virtual time, one member of which lies. The input says
  * when time goes on, what hosts want, what the network does, and what the liar says to whom: any
- * message that an authenticated member can send, made of what it has heard. cluster.c is the world,
- * lies.c the liar, fuzz_liar.c and fuzz_core.c what is expected of the others.
+ * message that an authenticated member can send, made of what it has heard. cluster.c and
+ * cluster_net.c are the world, lies.c the liar, fuzz_liar.c and fuzz_core.c what is expected of the
+ * others.
  */
 #include "../../bridge/core/core.h"
 #include "input.h"
@@ -91,6 +92,12 @@ int64_t cluster_held(const struct cluster *cluster, int key);
 
 /** The members' options. self: a host's place. */
 struct core_options cluster_options(const struct cluster *cluster, int self);
+
+/** Send what a bridge publishes to all others that the network lets it reach. */
+void cluster_publish(struct cluster *cluster, int from, const struct core_action *action);
+
+/** After a copy: the message points to its own room again. */
+void cluster_mend(struct message *message);
 
 /** Feed it to a core. */
 void cluster_hand_over(struct core *core, uint64_t now, const struct message *message);
