@@ -5,7 +5,7 @@
 
 #include "../../conf/deal.h"
 
-enum { FEED_MS = 50, ACTIONS_MAX = 5000, BEGIN_MS = 100000 };
+enum { FEED_MS = 50, ACTIONS_MAX = 5000, BEGIN_MS = 100000, KEY_HASH = 70 };
 
 /* Shorter than anybody's, so that a run has room for take-overs, drains and sessions that end. */
 const struct core_timers cluster_timers = {.heartbeat = 100,
@@ -23,15 +23,6 @@ static bool honest(const struct cluster *cluster, int at) {
     return at != LIAR;
 }
 
-static struct core_membership membership(const struct cluster *cluster, uint32_t percent) {
-    struct core_membership out = {
-        .epoch = 1, .digest = 1, .reserve_percent = percent, .members = (uint32_t)cluster->nodes};
-    for (int i = 0; i < cluster->nodes; i++) {
-        out.member[i].hash = cluster->host[i].hash;
-    }
-    return out;
-}
-
 static uint32_t percent_of(uint8_t byte) {
     const uint32_t percents[] = {25, 0, 50, 100};
     return percents[byte % 4];
@@ -45,6 +36,15 @@ struct core_options cluster_options(const struct cluster *cluster, int self) {
                                  .keys = KEYS,
                                  .timers = cluster_timers,
                                  .memory = {.generation = 1}};
+}
+
+/* What the files say of the counters: the one in force, and the one that is pending. */
+static void define(const struct cluster *cluster, const struct host *host) {
+    for (uint32_t key = 0; key < KEYS; key++) {
+        must(core_counter_define(host->core, key, KEY_HASH + key, cluster->limit[host->file][key],
+                                 cluster->limit[host->loaded][key]),
+             "define");
+    }
 }
 
 void cluster_begin(struct cluster *cluster, struct input *input, int nodes, unsigned lies,
@@ -65,27 +65,36 @@ void cluster_begin(struct cluster *cluster, struct input *input, int nodes, unsi
         cluster->host[i].hash = deal.hash[i] = 1000 + (uint64_t)place;
         cluster->host[i].boot = 50 + (uint64_t)i;
     }
-    struct core_membership committed = membership(cluster, percent);
-    for (uint32_t i = 0; i < committed.members; i++) {
-        committed.member[i].hash = 1000 + i;
+    for (int file = 0; file < FILES; file++) {
+        struct core_membership *members = &cluster->membership[file];
+        *members = (struct core_membership){.epoch = 1,
+                                            .digest = 1 + (uint64_t)file,
+                                            .reserve_percent = percent,
+                                            .members = (uint32_t)nodes};
+        for (uint32_t i = 0; i < members->members; i++) {
+            members->member[i].hash = 1000 + i;
+        }
+        for (int key = 0; key < KEYS; key++) {
+            cluster->limit[file][key] = limits[(choice / 4 + key + file) % 4];
+        }
     }
-    for (int key = 0; key < KEYS; key++) {
-        cluster->limit[key] = limits[(choice / 4 + key) % 4];
-    }
+    cluster->lore.epoch = cluster->lore.epoch_digest = 1;
     for (int i = 0; i < nodes; i++) {
         struct host *host = &cluster->host[i];
         struct core_options options = cluster_options(cluster, i);
-        options.committed = committed;
+        options.committed = cluster->membership[0];
         host->core = core_create(&options, cluster->now);
         must(host->core != NULL, "core_create");
         for (int key = 0; key < KEYS; key++) {
-            uint64_t hash = 70 + (uint64_t)key;
-            int32_t limit = cluster->limit[key];
-            must(core_counter_define(host->core, (uint32_t)key, hash, limit, limit), "define");
             host->demand[key] = CONF_LIMIT_MAX; /* until the input says something else */
-            host->home[key] = deal_home(&deal, host->hash, hash, limit);
-            host->reserve[key] = deal_reserve(&deal, host->hash, limit);
+            for (int file = 0; file < FILES; file++) {
+                int32_t limit = cluster->limit[file][key];
+                host->home[file][key] =
+                    deal_home(&deal, host->hash, KEY_HASH + (uint64_t)key, limit);
+                host->reserve[file][key] = deal_reserve(&deal, host->hash, limit);
+            }
         }
+        define(cluster, host);
     }
 }
 
@@ -106,10 +115,16 @@ int64_t cluster_held(const struct cluster *cluster, int key) {
 /* ---- the segment, as workers evaluate it: nothing here asks the core ---- */
 
 static int32_t cap_of(const struct cluster *cluster, const struct host *host, int key) {
-    if (cluster->now >= host->memory.session_end) {
-        return host->reserve[key];
+    bool valid = cluster->now < host->memory.session_end;
+    int32_t cap = !valid              ? host->reserve[host->file][key]
+                  : host->record[key] ? host->share[key]
+                                      : host->home[host->file][key];
+    if (host->loaded != host->file &&
+        cluster->limit[host->loaded][key] != cluster->limit[host->file][key]) {
+        int32_t next = valid ? host->home[host->loaded][key] : host->reserve[host->loaded][key];
+        cap = next < cap ? next : cap;
     }
-    return host->record[key] ? host->share[key] : host->home[key];
+    return cap;
 }
 
 /* Take what is wanted and allowed; what is over for too long is ended. The bound is looked at when
@@ -141,7 +156,7 @@ static void work(struct cluster *cluster, int at) {
 static void scan(const struct cluster *cluster, const struct host *host) {
     core_scan_begin(host->core, cluster->now);
     for (int key = 0; key < KEYS; key++) {
-        if (host->in_use[key] > host->reserve[key]) {
+        if (host->in_use[key] > host->reserve[host->file][key]) {
             core_counter_update(host->core, cluster->now, (uint32_t)key, host->in_use[key],
                                 host->demand[key]);
         }
@@ -154,11 +169,24 @@ static void set_share(struct cluster *cluster, int at, const struct core_action 
     uint32_t key = action->share.key;
 
     must(key < KEYS && action->share.share >= 0, "a share");
-    must(action->share.share <= cluster->limit[key], "a share above the limit of this node");
+    must(action->share.share <= cluster->limit[host->file][key],
+         "a share above the limit of this node");
     host->record[key] = true;
     host->share[key] = action->share.share;
     work(cluster, at);
     core_share_applied(host->core, cluster->now, key, action->share.grant, host->in_use[key]);
+}
+
+/* What changes with the file starts anew, from its home. */
+static void commit(const struct cluster *cluster, struct host *host, uint64_t digest) {
+    int file = (int)digest - 1;
+
+    must(file == host->file || file == host->loaded, "a commit of something else");
+    for (int key = 0; key < KEYS && file != host->file; key++) {
+        bool same = cluster->limit[file][key] == cluster->limit[host->file][key];
+        host->record[key] = host->record[key] && same;
+    }
+    host->file = file;
 }
 
 static void perform(struct cluster *cluster, int at) {
@@ -187,6 +215,12 @@ static void perform(struct cluster *cluster, int at) {
         case CORE_SCAN:
             scan(cluster, host);
             break;
+        case CORE_PROMISE:
+            core_promise_done(host->core, cluster->now, true);
+            break;
+        case CORE_COMMIT:
+            commit(cluster, host, action->commit.digest);
+            break;
         case CORE_SEND_HEARTBEAT:
         case CORE_SEND_DEAL:
         case CORE_SEND_VOTE:
@@ -207,6 +241,14 @@ static void feed(struct cluster *cluster, int at) {
     for (int key = 0; key < KEYS; key++) {
         core_counter_update(host->core, cluster->now, (uint32_t)key, host->in_use[key],
                             host->demand[key]);
+        perform(cluster, at);
+    }
+    bool fits = host->loaded != host->file;
+    for (int key = 0; key < KEYS; key++) {
+        fits = fits && host->in_use[key] <= host->home[host->loaded][key];
+    }
+    if (fits) {
+        core_config_fits(host->core, cluster->now);
         perform(cluster, at);
     }
 }
@@ -298,16 +340,34 @@ static void say_a_lie(struct cluster *cluster, struct input *input) {
     }
 }
 
-static void change_network(struct cluster *cluster, struct input *input) {
+/* The other file, unless one is pending. */
+static void load(struct cluster *cluster, int at) {
+    struct host *host = &cluster->host[at];
+    const struct core_membership *next = &cluster->membership[1 - host->file];
+
+    if (host->loaded != host->file || !runs(cluster, at) ||
+        core_config_check(host->core, next) != CORE_CONFIG_PROPOSED) {
+        return;
+    }
+    cluster->second = true;
+    host->loaded = 1 - host->file;
+    define(cluster, host);
+    (void)core_config_propose(host->core, cluster->now, next);
+    perform(cluster, at);
+}
+
+static void change_something(struct cluster *cluster, struct input *input) {
     unsigned from = input_below(input, (unsigned)cluster->nodes);
     uint8_t what = input_byte(input);
 
-    if (cluster->whole) {
+    if (what >= 224) {
+        load(cluster, (int)from);
+    } else if (cluster->whole) {
         cluster->delay[from] = what % 30;
     } else if (what < 64) {
         cluster->delay[from] = (uint64_t)what * 20;
     } else {
-        cluster->cut[from] = what < 128 ? 0 : what;
+        cluster->cut[from] = what < 128 ? 0 : what - 96;
     }
 }
 
@@ -322,7 +382,7 @@ void cluster_step(struct cluster *cluster, struct input *input) {
         host->demand[0] = input_byte(input) % 48;
         host->demand[1] = input_byte(input) % 48;
     } else if (kind < 160) {
-        change_network(cluster, input);
+        change_something(cluster, input);
     } else {
         say_a_lie(cluster, input);
     }

@@ -11,7 +11,7 @@
 #include "../../bridge/core/core.h"
 #include "input.h"
 
-enum { NODES_MAX = 5, KEYS = 2, KEYS_TOLD = KEYS + 2, QUEUE = 512, LIAR = 0 };
+enum { NODES_MAX = 5, KEYS = 2, KEYS_TOLD = KEYS + 2, QUEUE = 512, FILES = 2, LIAR = 0 };
 
 /** A message with all that it points to. */
 struct message {
@@ -42,7 +42,9 @@ struct host {
     uint64_t hash, boot;
     struct control_memory memory;
     bool record[KEYS];
-    int32_t share[KEYS], in_use[KEYS], demand[KEYS], home[KEYS], reserve[KEYS];
+    int32_t share[KEYS], in_use[KEYS], demand[KEYS];
+    int file, loaded; /* committed; and pending, or the same */
+    int32_t home[FILES][KEYS], reserve[FILES][KEYS];
     uint64_t over_since[KEYS]; /* 0: not over its share */
     uint64_t feed_due;
 };
@@ -52,6 +54,7 @@ struct lore {
     struct core_term term;
     uint64_t deal_time;
     uint64_t session[NODES_MAX], ack[NODES_MAX], sequence[NODES_MAX], grant;
+    uint64_t epoch, epoch_digest, proposed, ready, ready_digest;
     struct core_vote_request request;
 };
 
@@ -68,7 +71,9 @@ struct cluster {
     unsigned lies;
     bool whole; /* the network loses nothing and is quick */
     struct host host[NODES_MAX];
-    int32_t limit[KEYS];
+    struct core_membership membership[FILES];
+    int32_t limit[FILES][KEYS];
+    bool second;            /* somebody has loaded the second file */
     uint8_t cut[NODES_MAX]; /* bit: what this node says does not reach that one */
     uint64_t delay[NODES_MAX];
     struct lore lore;

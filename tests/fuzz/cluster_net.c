@@ -51,7 +51,13 @@ static void listen(struct cluster *cluster, int from, const struct message *mess
     struct lore *lore = &cluster->lore;
 
     if (message->type == CORE_SEND_HEARTBEAT) {
-        lore->sequence[from] = message->heartbeat.sequence;
+        const struct core_heartbeat *said = &message->heartbeat;
+        lore->sequence[from] = said->sequence;
+        lore->epoch = said->epoch;
+        lore->epoch_digest = said->epoch_digest;
+        lore->proposed = said->proposed;
+        lore->ready = said->ready;
+        lore->ready_digest = said->ready_digest;
     } else if (message->type == CORE_SEND_VOTE_REQUEST) {
         lore->request = message->vote_request;
     } else if (message->type == CORE_SEND_DEAL) {

@@ -45,6 +45,11 @@ static void learn(struct lonely *lonely, const struct core_action *action) {
         lore->request = action->vote_request;
     } else if (action->type == CORE_SEND_HEARTBEAT) {
         lore->sequence[0] = action->heartbeat->sequence;
+        lore->epoch = action->heartbeat->epoch;
+        lore->epoch_digest = action->heartbeat->epoch_digest;
+        lore->proposed = action->heartbeat->proposed;
+        lore->ready = action->heartbeat->ready;
+        lore->ready_digest = action->heartbeat->ready_digest;
         must(action->heartbeat->records <= KEYS, "a heartbeat");
     }
 }
@@ -126,8 +131,8 @@ static void begin(struct lonely *lonely, const uint8_t *data, size_t size) {
     cluster->now = 100000;
     cluster->nodes = MEMBERS;
     cluster->lies = LIES_REPORTS | LIES_VOTES | LIES_DEALS;
-    cluster->limit[0] = 3;
-    cluster->limit[1] = 40;
+    cluster->limit[0][0] = 3;
+    cluster->limit[0][1] = 40;
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
         lonely->next.member[i].hash = 1000 + i;
     }
@@ -146,7 +151,7 @@ static void begin(struct lonely *lonely, const uint8_t *data, size_t size) {
     lonely->core = core_create(&options, cluster->now);
     must(lonely->core != NULL, "core_create");
     for (uint32_t key = 0; key < KEYS; key++) {
-        int32_t limit = cluster->limit[key];
+        int32_t limit = cluster->limit[0][key];
         must(core_counter_define(lonely->core, key, 70 + (uint64_t)key, limit, limit), "define");
     }
 }

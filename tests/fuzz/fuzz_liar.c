@@ -4,19 +4,24 @@
  * - its reports alone, whatever the network does: the limit less the liar's reserve;
  * - also votes, candidacies, and that others are dead, while the network brings what the others say
  *   to each other: the same;
- * - deals too: each of them no more than the limit. */
+ * - deals too: each of them no more than the limit.
+ *
+ * Once a second file with other limits has been loaded somewhere the limit is the higher of both.
+ */
 #include "cluster.h"
 
 enum { STEPS_MAX = 160 };
 
 static void check(const struct cluster *cluster) {
     for (int key = 0; key < KEYS; key++) {
-        int32_t limit = cluster->limit[key];
+        const int32_t first = cluster->limit[0][key], second = cluster->limit[1][key];
+        int32_t limit = cluster->second && second > first ? second : first;
+        /* What was promised may leave it less than its reserve. */
+        int32_t reserve = cluster->second ? 0 : cluster->host[LIAR].reserve[0][key];
         for (int i = 1; i < cluster->nodes; i++) {
             must(cluster->host[i].in_use[key] <= limit, "a host holds more than the limit");
         }
-        must((cluster->lies & LIES_DEALS) != 0 ||
-                 cluster_held(cluster, key) <= limit - cluster->host[LIAR].reserve[key],
+        must((cluster->lies & LIES_DEALS) != 0 || cluster_held(cluster, key) <= limit - reserve,
              "honest hosts hold more than the limit less the liar's reserve");
     }
 }

@@ -53,11 +53,11 @@ static void heartbeat(const struct cluster *cluster, struct input *input, int fr
         .sequence = tell(input, lore->sequence[from] + 1),
         .term = term(input, lore->term),
         .session = {term(input, lore->term), tell(input, lore->session[from])},
-        .epoch = tell(input, 1),
-        .epoch_digest = tell(input, 1),
-        .proposed = tell(input, 0),
-        .ready = tell(input, 0),
-        .ready_digest = tell(input, 0),
+        .epoch = tell(input, lore->epoch),
+        .epoch_digest = tell(input, lore->epoch_digest),
+        .proposed = tell(input, lore->proposed),
+        .ready = tell(input, lore->ready),
+        .ready_digest = tell(input, lore->ready_digest),
         .vouched_dead = out->vouched,
         .echo_term = term(input, lore->term),
         .echo_time = tell(input, lore->deal_time),
@@ -74,7 +74,7 @@ static void heartbeat(const struct cluster *cluster, struct input *input, int fr
         }
     }
     for (uint32_t i = 0; i < out->heartbeat.records; i++) {
-        int32_t limit = cluster->limit[i % KEYS];
+        int32_t limit = cluster->limit[0][i % KEYS];
         out->record[i] = (struct core_record){.key = (uint32_t)tell(input, i),
                                               .held = figure(input, limit),
                                               .in_use = figure(input, limit),
@@ -92,10 +92,10 @@ static void deal(const struct cluster *cluster, struct input *input, int from,
     out->deal = (struct core_deal){.from = cluster->host[from].hash,
                                    .term = term(input, lore->term),
                                    .time = tell(input, lore->deal_time + 1),
-                                   .epoch = tell(input, 1),
-                                   .epoch_digest = tell(input, 1),
-                                   .agreed = tell(input, 0),
-                                   .agreed_digest = tell(input, 0),
+                                   .epoch = tell(input, lore->epoch),
+                                   .epoch_digest = tell(input, lore->epoch_digest),
+                                   .agreed = tell(input, lore->ready),
+                                   .agreed_digest = tell(input, lore->proposed),
                                    .minority = (flags & 3) == 3,
                                    .whole = (flags & 4) != 0,
                                    .contended = (flags >> 3) % 4,
@@ -119,7 +119,7 @@ static void deal(const struct cluster *cluster, struct input *input, int from,
             .grant = out->grant[i]};
         for (uint32_t key = 0; key < out->part[i].grants; key++) {
             out->grant[i][key] = (struct core_grant){(uint32_t)tell(input, key),
-                                                     figure(input, cluster->limit[key % KEYS]),
+                                                     figure(input, cluster->limit[0][key % KEYS]),
                                                      tell(input, lore->grant + 1)};
         }
     }
