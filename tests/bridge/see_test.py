@@ -65,28 +65,34 @@ class See(unittest.TestCase):
                 for row in found[table]:
                     self.assertEqual(set(row), help_fields(text, table))
             self.assertEqual(found["told"], True)
-            rows = nodes_of(mta2)
-            self.assertEqual(rows["mta2"]["state"], "this node")
-            self.assertEqual([n for n in rows if rows[n]["role"] == "coordinator"],
-                             [cluster.coordinator().name])
-            status, out, errors = shmstat(mta2, "--counter", COUNTER)
-            self.assertEqual((status, errors), (0, ""))
-            self.assertRegex(out, r"\nmta1 +2 +2 +\d +\S+s +connected ")
+            self.assertEqual(nodes_of(mta2)["mta2"]["state"], "this node")
+
+            def coordinator_is_shown():
+                rows = nodes_of(mta2)
+                found = cluster.coordinator()
+                return found and found.name in [n for n in rows
+                                                if rows[n]["role"] == "coordinator"]
+            wait_for("the coordinator", coordinator_is_shown)
+            self.until_said(mta2, r"\nmta1 +2 +2 +\d +\S+s +connected ", "--counter", COUNTER)
 
             # More nodes want it than there are slots: it goes round, and the others know.
             def hungry():
                 workers[1].take()
                 workers[2].take()
                 out = shmstat(mta1, "--counter", COUNTER)[1]
-                return re.search(r"\nwaiting for +(?s:.*)3 nodes want slots and there are 2: they go "
-                                 r"round", out)
+                return re.search(r"\nwaiting for +(?s:.*)3 nodes want slots and there are 2: they "
+                                 r"go round", out)
             wait_for("a turn", hungry)
 
-            status, out, errors = mta3.ask("explain", "--host", "mx.example.com")
-            self.assertEqual((status, errors), (0, ""))
-            self.assertRegex(out, r"\nnodes +mta1 holds 2 of its share \d(, wants \d)?, the oldest "
-                                  r"for \S+s \(connected\)\n +mta2 holds 0 ")
-            self.assertRegex(out, r"\n(waiting for)? +3 nodes want slots and there are 2: ")
+            def explained():
+                workers[1].take()
+                workers[2].take()
+                status, out, errors = mta3.ask("explain", "--host", "mx.example.com")
+                self.assertEqual((status, errors), (0, ""))
+                return (re.search(r"\nnodes +mta1 holds 2 of its share \d(, wants \d)?, the oldest "
+                                  r"for \S+s \(connected\)\n +mta2 holds 0 ", out) and
+                        re.search(r"\n(waiting for)? +3 nodes want slots and there are 2: ", out))
+            wait_for("an explanation", explained)
             status, out, errors = mta1.ask("explain", "--json", "--host", "mx.example.com")
             found = json.loads(out)
             self.assertEqual({h["process"] for h in found["holders"]}, {"bridge_holder"})
@@ -94,10 +100,11 @@ class See(unittest.TestCase):
                              (True, ["mta1", "mta2", "mta3"]))
 
             # As another node has it.
-            rows = see(mta3, "--from", "mta1")["counters"]
-            self.assertEqual([(r["name"], r["in_use"], r["limit"], r["takes"]) for r in rows],
-                             [(COUNTER, 2, 2, None)])
-            self.assertRegex(shmstat(mta3, "--from", "mta1")[1], rf"\n{COUNTER} +2 +\S+ +2 +host +")
+            def from_mta1():
+                return [(r["name"], r["in_use"], r["limit"], r["takes"])
+                        for r in see(mta3, "--from", "mta1")["counters"]]
+            wait_for("mta1's counters", lambda: from_mta1() == [(COUNTER, 2, 2, None)])
+            self.until_said(mta3, rf"\n{COUNTER} +2 +\S+ +2 +host +", "--from", "mta1")
             self.assertEqual(shmstat(mta3, "--from", "mta9"),
                              (NOTHING, "", "shmstat: mta9: no such member; there are mta1, mta2, "
                               "mta3\n"))
@@ -126,6 +133,9 @@ class See(unittest.TestCase):
             status, out, errors = shmstat(mta3, "--from", "mta1")
             self.assertEqual((status, out), (UNAVAILABLE, ""))
             self.assertIn("mta3.admin: the bridge that made it is not running", errors)
+
+    def until_said(self, node, pattern, *words):
+        wait_for(pattern, lambda: re.search(pattern, shmstat(node, *words)[1]))
 
     def live(self, node):
         terminal = Terminal(command(node, "--interval", "0.1", "--idle"),

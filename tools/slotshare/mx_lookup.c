@@ -149,7 +149,7 @@ static enum mx_result take_all(struct lookup *lookup, const ldns_rr_list *record
     out->host = calloc(all, sizeof *out->host);
     for (size_t i = 0; out->host != NULL && i < all; i++)
         out->count += take_mx(ldns_rr_list_rr(records, i), &out->host[out->count]);
-    if (out->count == 0)
+    if (out->host == NULL || out->count == 0)
         return nowhere(lookup, "accepts no mail: its MX record names no host");
     qsort(out->host, out->count, sizeof *out->host, by_preference);
     return MX_FOUND;
