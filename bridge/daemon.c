@@ -178,7 +178,9 @@ static bool ended(struct daemon *daemon, enum daemon_end *end) {
     }
     if (net_stuck(daemon->net)) {
         log_event(daemon->log, LOG_LEVEL_ERROR, "network_stuck", "reason",
-                  "a member can be reached, but no connection to it comes about", NULL);
+                  "a member can be reached, but no connection to it comes about, or a "
+                  "silent one does not end",
+                  NULL);
         *end = DAEMON_STUCK;
         return true;
     }

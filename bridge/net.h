@@ -86,7 +86,8 @@ void net_tend(struct net *net, uint64_t now_ms);
 bool net_connected(const struct net *net, uint32_t i);
 
 /** A member could be reached again and again for most of a minute, but no connection to it came
- * about: the network library has lost it, and only a new process helps. */
+ * about; or one that was told to end did not: the network library has lost it, and only a new
+ * process helps. */
 bool net_stuck(const struct net *net);
 
 /** How many connections were refused, of each reason: that came to us, and (as far as the reason

@@ -31,8 +31,8 @@ struct net_peer {
     uint64_t heard;      /**< when a message last came */
     uint64_t next_probe;
     struct net_probe *probe;
-    int reason;        /**< that the log knows of; -1: none */
-    unsigned lost;     /**< how often in a row it could be reached all the same */
+    int reason;    /**< that the log knows of; -1: none */
+    unsigned lost; /**< how often in a row it could be reached all the same, or was told to end */
     uint64_t next_log; /**< when to tell the same reason again */
     struct log_rate came_rate, went_rate, silent_rate;
 };

