@@ -84,6 +84,12 @@ class See(unittest.TestCase):
                                  r"go round", out)
             wait_for("a turn", hungry)
 
+            # A slot that is to go elsewhere, and is held yet: its node drains, and others know it.
+            def drains():
+                hungry()
+                return "mta1 drains: it holds " in shmstat(mta2, "--counter", COUNTER)[1]
+            wait_for("a node that drains", drains)
+
             def explained():
                 workers[1].take()
                 workers[2].take()
@@ -130,6 +136,13 @@ class See(unittest.TestCase):
             wait_for("the end of it", lambda: "mta3 is lost: only its reserve is kept for it" in
                      shmstat(mta1, "--counter", COUNTER)[1])
             self.live(mta1)
+            # And then nobody is left to deal.
+            mta2.kill()
+            def alone():
+                out = mta1.ask("explain", "--host", "mx.example.com")[1]
+                return (" mta1 has no session: it keeps to its reserve until " in out and
+                        " there is no coordinator: shares stay as they are until " in out)
+            wait_for("a node on its own", alone)
             status, out, errors = shmstat(mta3, "--from", "mta1")
             self.assertEqual((status, out), (UNAVAILABLE, ""))
             self.assertIn("mta3.admin: the bridge that made it is not running", errors)
