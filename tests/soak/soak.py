@@ -182,12 +182,14 @@ class Growth:
                          f"{self.samples[i][-1][1]} fds" for i in LIVES_ON)
 
     def verdict(self, report):
-        """The last third against the first, without its first round."""
+        """The last third against the first, without its first round. @return what to say."""
+        compared = 0
         for i in LIVES_ON:
             samples = self.samples[i][1:]
             third = len(samples) // 3
             if third == 0:
                 continue
+            compared += 1
             for what, at, slack in (("memory in kB", 0, 1024), ("descriptors", 1, 4)):
                 first = statistics.median(s[at] for s in samples[:third])
                 last = statistics.median(s[at] for s in samples[-third:])
@@ -195,6 +197,7 @@ class Growth:
                 if last > first * 1.05 + slack:
                     report.fault(f"{what} of {self.cluster.nodes[i].name} grew from {first:g} to "
                                  f"{last:g}")
+        return "nothing grew" if compared else "too few rounds to see growth"
 
 
 def wall(at):
@@ -271,10 +274,10 @@ def rounds(report, cluster, options, rng):
         happened += sum(faults.counts.values())
         report.say(f"round {number}: {sum(faults.counts.values())} faults, {killed} workers killed, "
                    f"epoch {epoch}, {used} of {COUNTERS} counters used; {growth.say()}")
-    growth.verdict(report)
+    grown = growth.verdict(report)
     if growth.restarts:
         report.say(f"    bridges that ended by themselves and began anew: {growth.restarts}")
-    return (f"nothing held at {2 * number} quiet points, nothing grew; {happened} faults, "
+    return (f"nothing held at {2 * number} quiet points, {grown}; {happened} faults, "
             f"{kills} workers killed, {epoch} configurations, seed {options.seed}")
 
 
