@@ -57,7 +57,7 @@ static void look_at_wanted(struct daemon *daemon) {
 static void leave(struct daemon *daemon, const char *why) {
     if (daemon->leave_until != 0)
         return;
-    log_event(daemon->log, LOG_LEVEL_INFO, "leaving", "signal", why, NULL);
+    log_event(daemon->log, LOG_LEVEL_NOTICE, "leaving", "signal", why, NULL);
     bool heard = false;
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++)
         heard = heard || net_connected(daemon->net, i);

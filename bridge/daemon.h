@@ -19,9 +19,10 @@ struct daemon_options {
         found; /**< this node's file is the cluster's first configuration: do not wait for others */
 };
 
-/** log must outlive it. @return 0; -1: *out is NULL, errors has lines that say what was wrong,
- * where, and what to do; conf_errors_free() it in any case. */
-int daemon_open(struct daemon **out, const struct daemon_options *options, const struct log *log,
+/** log must outlive it, and follows what the configuration says of it. @return 0; -1: *out is NULL,
+ * errors has lines that say what was wrong, where, and what to do; conf_errors_free() it in any
+ * case. */
+int daemon_open(struct daemon **out, const struct daemon_options *options, struct log *log,
                 struct conf_errors *errors);
 
 enum daemon_end {

@@ -105,7 +105,7 @@ static void log_changes(const struct daemon *daemon, const struct reload_report 
     if (report->result == RELOAD_LATER)
         return; /* it will be told when it comes to it */
     log_begin(daemon->log, &line,
-              report->result == RELOAD_REFUSED ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+              report->result == RELOAD_REFUSED ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE,
               report->result == RELOAD_REFUSED ? "changes_not_loaded" : "changes_loaded");
     log_uint(&line, "version", daemon->changes.now.version);
     log_text(&line, "by", daemon->changes.now.author);
@@ -230,7 +230,7 @@ static bool drop_ended(struct daemon *daemon) {
         } else {
             char section[CONF_SECTION_TEXT];
             conf_override_section(&changes->now.override[i], section);
-            log_event(daemon->log, LOG_LEVEL_INFO, "override_ended", "of", section, NULL);
+            log_event(daemon->log, LOG_LEVEL_NOTICE, "override_ended", "of", section, NULL);
         }
     }
     bool ended = kept < changes->now.overrides;

@@ -188,6 +188,7 @@ void daemon_reload(struct daemon *daemon, struct reload_report *report) {
         if (committed != NULL)
             conf_difference(committed, file.conf, report->difference, sizeof report->difference);
         if (report->errors.count == 0) {
+            log_follow(daemon->log, (enum log_level)file.conf->log_level, file.conf->log_syslog);
             report->certificates = net_renew(daemon->net, file.conf, report->certificates_error,
                                              sizeof report->certificates_error);
             report->result = daemon_load(daemon, &file, true, &report->errors);
@@ -245,7 +246,7 @@ void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool 
     configs->epoch = epoch;
     configs->promised_at_start = 0;
     configs->changed = true;
-    log_config(daemon, LOG_LEVEL_INFO, "config_committed", epoch, digest, "note",
+    log_config(daemon, LOG_LEVEL_NOTICE, "config_committed", epoch, digest, "note",
                member ? NULL : "this node is no member any more: it holds nothing, end its bridge");
 }
 

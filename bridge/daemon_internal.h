@@ -93,7 +93,7 @@ struct daemon {
     struct conf *file;
     const struct conf *conf; /**< file as it was at the start: what concerns this node alone */
     const char *config_path;
-    const struct log *log;
+    struct log *log;
     struct control *control;
     bool serving; /**< the segment is there; else this is a new node that waits for the others */
     struct state *state;

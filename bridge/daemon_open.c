@@ -70,7 +70,7 @@ void daemon_log_start(const struct daemon *daemon) {
     const struct edition *edition =
         configs->committed.conf != NULL ? &configs->committed : &configs->pending;
     struct log_line line;
-    log_begin(daemon->log, &line, LOG_LEVEL_INFO, daemon->serving ? "started" : "waiting");
+    log_begin(daemon->log, &line, LOG_LEVEL_NOTICE, daemon->serving ? "started" : "waiting");
     log_text(&line, "version", SLOTSHARE_VERSION);
     log_text(&line, "node", daemon->conf->node);
     log_text(&line, "cluster", daemon->conf->cluster);
@@ -155,7 +155,7 @@ static int open_all(struct daemon *daemon, const struct daemon_options *options,
     return 0;
 }
 
-int daemon_open(struct daemon **out, const struct daemon_options *options, const struct log *log,
+int daemon_open(struct daemon **out, const struct daemon_options *options, struct log *log,
                 struct conf_errors *errors) {
     char error[4096] = "";
     struct edition file;
@@ -175,6 +175,7 @@ int daemon_open(struct daemon **out, const struct daemon_options *options, const
     daemon->conf = daemon->file;
     daemon->config_path = options->config;
     daemon->log = log;
+    log_follow(log, (enum log_level)daemon->conf->log_level, daemon->conf->log_syslog);
     daemon->signal_fd = daemon->doorbell_fd = -1;
     daemon->self = deal_hash(daemon->conf->node, strlen(daemon->conf->node));
     daemon->keys_max = daemon->conf->counters < KEYS_MIN   ? KEYS_MIN

@@ -5,13 +5,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "events.h"
 
 static const char grant_event[] = "share_set";
-static const char *const level_name[] = {"error", "warning", "info", "debug"};
+enum { TIME_LENGTH = 24 }; /* 2026-01-31T23:59:59.123Z */
+
+static const char *const level_name[] = {"error", "warning", "notice", "info", "debug"};
+
+void log_follow(struct log *log, enum log_level level, bool to_syslog) {
+    if (!log->fixed_level)
+        log->level = level;
+    if (!log->fixed_sink)
+        log->to_syslog = to_syslog;
+}
 
 bool log_level_parse(const char *name, enum log_level *out) {
     for (unsigned i = 0; i < sizeof level_name / sizeof *level_name; i++) {
@@ -71,14 +81,51 @@ static bool is_kept(const struct log *log, enum log_level level, const char *eve
     return log->events != NULL && (level <= LOG_LEVEL_INFO || strcmp(event, grant_event) == 0);
 }
 
+static struct log_limit *limit_of(struct log_limits *limits, const char *event) {
+    for (size_t i = 0; i < LOG_LIMIT_KINDS; i++) {
+        struct log_limit *limit = &limits->kind[i];
+        if (limit->event == NULL)
+            limit->event = event;
+        if (strcmp(limit->event, event) == 0)
+            return limit;
+    }
+    return NULL; /* more kinds than there are: not limited */
+}
+
+/* @return true: too many lines of this kind. *left_out: how many were left out before this one. */
+static bool too_many(struct log_limits *limits, const char *event, uint64_t *left_out) {
+    struct timespec now;
+    struct log_limit *limit = limit_of(limits, event);
+    if (limit == NULL)
+        return false;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    if (limit->lines == 0 || ms - limit->start >= LOG_LIMIT_MS) {
+        *left_out = limit->left_out;
+        limit->start = ms;
+        limit->lines = 0;
+        limit->left_out = 0;
+    }
+    if (limit->lines < LOG_LIMIT_LINES) {
+        limit->lines++;
+        return false;
+    }
+    limit->left_out++;
+    return true;
+}
+
 void log_begin(const struct log *log, struct log_line *line, enum log_level level,
                const char *event) {
     line->length = 0;
     line->level = level;
     line->event = event;
     line->log = log != NULL && (level <= log->level || is_kept(log, level, event)) ? log : NULL;
+    line->quiet = false;
     if (line->log == NULL)
         return;
+    uint64_t left_out = 0;
+    if (log->limits != NULL && level <= log->level && level < LOG_LEVEL_DEBUG)
+        line->quiet = too_many(log->limits, event, &left_out);
     struct timespec now;
     struct tm utc;
     char time_text[40];
@@ -91,6 +138,8 @@ void log_begin(const struct log *log, struct log_line *line, enum log_level leve
     log_text(line, "level", level_name[level]);
     log_text(line, "event", event);
     line->head = line->length;
+    if (left_out > 0)
+        log_uint(line, "left_out", left_out);
     line->time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -123,8 +172,15 @@ void log_end(struct log_line *line) {
         events_add(line->log->events, strcmp(line->event, grant_event) == 0, line->time_ms,
                    level_name[line->level], line->event, line->text + from, line->length - from);
     }
-    if (line->level > line->log->level)
+    if (line->level > line->log->level || line->quiet)
         return;
+    if (line->log->to_syslog) {
+        static const int priority[] = {LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG};
+        const char *text = line->text + TIME_LENGTH + 1;
+        syslog(LOG_DAEMON | priority[line->level], "%.*s", (int)(line->length - TIME_LENGTH - 1),
+               text);
+        return;
+    }
     line->text[line->length] = '\n';
     /* Nowhere to complain when the log itself cannot be written. */
     ssize_t written = write(line->log->fd, line->text, line->length + 1);

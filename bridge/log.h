@@ -10,21 +10,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_NOTICE,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG
+};
+
+/** Keeps each kind of event, but those of LOG_LEVEL_DEBUG, to LOG_LIMIT_LINES lines in
+ * LOG_LIMIT_MS: the first line after that says how many were left out. All zero to begin with. */
+enum { LOG_LIMIT_LINES = 20, LOG_LIMIT_MS = 10000, LOG_LIMIT_KINDS = 64 };
+struct log_limits {
+    struct log_limit {
+        const char *event; /**< NULL: free */
+        uint64_t start;    /**< CLOCK_MONOTONIC, ms: of the first line that counts */
+        uint32_t lines;
+        uint64_t left_out;
+    } kind[LOG_LIMIT_KINDS];
+};
 
 struct log {
-    int fd;                /**< where lines go, each by one write() */
-    enum log_level level;  /**< lines of higher levels are dropped */
+    int fd;         /**< where lines go, each by one write() */
+    bool to_syslog; /**< they go there instead, without the time, which it has itself */
+    bool fixed_level, fixed_sink; /**< by the command line: log_follow() leaves them as they are */
+    struct log_limits *limits;    /**< NULL: none */
+    enum log_level level;         /**< lines of higher levels are dropped */
     struct events *events; /**< keeps lines, too: those up to LOG_LEVEL_INFO and grants (an event
                                 "share_set"), whatever `level` is; NULL: nothing is kept */
 };
 
-/** @return true and *out when `name` is error, warning, info or debug. */
+/** What the configuration says: a level, and where lines go. */
+void log_follow(struct log *log, enum log_level level, bool to_syslog);
+
+/** @return true and *out when `name` is error, warning, notice, info or debug. */
 bool log_level_parse(const char *name, enum log_level *out);
 
 /** A line being put together. What does not fit in it is cut. */
 struct log_line {
     const struct log *log; /**< NULL: the line is not wanted, nothing is formatted */
+    bool quiet;            /**< it is kept at most: too many of its kind */
     enum log_level level;
     const char *event; /**< a constant string */
     int64_t time_ms;   /**< since 1970 */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "daemon.h"
@@ -17,7 +18,8 @@ enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4, EXIT_BRO
 static const char help[] =
     "Usage: slotshare-bridge --config FILE [OPTION...]\n"
     "Joins this host's slotshare segment to those of the other members, so that all of them\n"
-    "together keep to the limits in FILE. Runs in the foreground; logs to standard error.\n"
+    "together keep to the limits in FILE. Runs in the foreground; logs to standard error or to "
+    "syslog.\n"
     "\n"
     "  -c, --config FILE     the configuration, with a [cluster] section\n"
     "  -n, --name NAME       name of the segment, instead of the configured one\n"
@@ -25,7 +27,10 @@ static const char help[] =
     "                        (default: $SLOTSHARE_DIR, else /run/slotshare)\n"
     "      --found           this file is the first configuration of a new cluster: do not wait\n"
     "                        until all members have started with the same file\n"
-    "  -l, --log-level L     error, warning, info or debug (default: info)\n"
+    "  -l, --log-level L     error, warning, notice, info or debug, whatever FILE says (there: "
+    "info\n"
+    "                        unless log_level says otherwise)\n"
+    "      --log WHERE       stderr or syslog, whatever FILE says\n"
     "      --foreground      accepted; there is no other mode\n"
     "  -h, --help            show this and end\n"
     "  -V, --version         show the version and end\n"
@@ -49,15 +54,12 @@ struct arguments {
 
 /* @return -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct arguments *out) {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"name", required_argument, NULL, 'n'},
-                                            {"directory", required_argument, NULL, 'd'},
-                                            {"log-level", required_argument, NULL, 'l'},
-                                            {"foreground", no_argument, NULL, 'f'},
-                                            {"found", no_argument, NULL, 'F'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},    {"name", required_argument, NULL, 'n'},
+        {"directory", required_argument, NULL, 'd'}, {"log-level", required_argument, NULL, 'l'},
+        {"log", required_argument, NULL, 'L'},       {"foreground", no_argument, NULL, 'f'},
+        {"found", no_argument, NULL, 'F'},           {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "c:n:d:l:hV", options, NULL)) != -1) {
         switch (option) {
@@ -71,11 +73,21 @@ static int parse(int argc, char **argv, struct arguments *out) {
             out->options.directory = optarg;
             break;
         case 'l':
+            out->log.fixed_level = true;
             if (log_level_parse(optarg, &out->log.level))
                 break;
             (void)fprintf(stderr,
-                          "slotshare-bridge: --log-level is error, warning, info or debug, not "
+                          "slotshare-bridge: --log-level is error, warning, notice, info or "
+                          "debug, not "
                           "'%s'\n",
+                          optarg);
+            return EXIT_USAGE;
+        case 'L':
+            out->log.fixed_sink = true;
+            out->log.to_syslog = strcmp(optarg, "syslog") == 0;
+            if (out->log.to_syslog || strcmp(optarg, "stderr") == 0)
+                break;
+            (void)fprintf(stderr, "slotshare-bridge: --log is stderr or syslog, not '%s'\n",
                           optarg);
             return EXIT_USAGE;
         case 'f':
@@ -112,13 +124,14 @@ static int block_signals(void) {
                                                                                               : -1;
 }
 
-static int run(const struct arguments *arguments) {
+static int run(struct arguments *arguments) {
     static const int status[] = {[DAEMON_STOPPED] = 0,
                                  [DAEMON_GONE] = EXIT_GONE,
                                  [DAEMON_STUCK] = EXIT_RESTART,
                                  [DAEMON_BROKEN] = EXIT_BROKEN};
     struct conf_errors errors = {0};
     struct daemon *daemon = NULL;
+    openlog("slotshare-bridge", LOG_PID, LOG_DAEMON);
     if (block_signals() != 0) {
         (void)fprintf(stderr, "slotshare-bridge: cannot block signals: %s\n", strerror(errno));
         return EXIT_START;
@@ -133,12 +146,14 @@ static int run(const struct arguments *arguments) {
     enum daemon_end end = daemon_run(daemon);
     notify_send("STOPPING=1");
     daemon_close(daemon);
-    log_event(&arguments->log, LOG_LEVEL_INFO, "stopped", NULL);
+    log_event(&arguments->log, LOG_LEVEL_NOTICE, "stopped", NULL);
     return status[end];
 }
 
 int main(int argc, char **argv) {
-    struct arguments arguments = {.log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO}};
+    struct log_limits limits = {0};
+    struct arguments arguments = {
+        .log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .limits = &limits}};
     int status = parse(argc, argv, &arguments);
     if (status >= 0)
         return status;

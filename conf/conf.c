@@ -153,6 +153,7 @@ struct conf *conf_new(const char *path) {
     }
     (void)snprintf(conf->segment, sizeof conf->segment, "slotshare");
     (void)snprintf(conf->cluster, sizeof conf->cluster, "slotshare");
+    conf->log_level = 3;
     conf->counters = 65536;
     conf->owners = 1024;
     conf->slots = 65536;

@@ -100,6 +100,8 @@ struct conf {
     char *state;                   /**< where the bridge keeps what was committed; never NULL */
     char listen[CONF_URL_MAX + 1]; /**< empty: the member's own URL */
     char http[CONF_URL_MAX + 2];   /**< where the bridge shows its status; empty: nowhere */
+    bool log_syslog;               /**< the bridge's log goes there, not to standard error */
+    uint8_t log_level;             /**< 0 error, 1 warning, 2 notice, 3 info (default), 4 debug */
     uint32_t counters;             /**< room in the counter table at the start */
     uint32_t counters_max;         /**< how far it may grow; never below counters */
     uint32_t owners, slots;        /**< sizes of the segment's other tables */

@@ -152,6 +152,25 @@ static void set_http(const struct setting *setting) {
                    "%s is not an address: %s; write http://HOST:PORT", setting->value, problem);
 }
 
+static void set_log(const struct setting *setting) {
+    const bool to_syslog = strcasecmp(setting->value, "syslog") == 0;
+    if (to_syslog || strcasecmp(setting->value, "stderr") == 0)
+        setting->parse->conf->log_syslog = to_syslog;
+    else
+        wrong(setting, "write stderr or syslog");
+}
+
+static void set_log_level(const struct setting *setting) {
+    static const char *const levels[] = {"error", "warning", "notice", "info", "debug"};
+    for (uint8_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        if (strcasecmp(setting->value, levels[i]) == 0) {
+            setting->parse->conf->log_level = i;
+            return;
+        }
+    }
+    wrong(setting, "write error, warning, notice, info or debug");
+}
+
 static void set_size(const struct setting *setting, int64_t min, int64_t max, uint32_t *out) {
     int64_t value = 0;
     char what_to_do[80];
@@ -368,6 +387,8 @@ static const struct option options[] = {
     {"segment", SECTION_NODE, set_segment, false, false},
     {"directory", SECTION_NODE, set_directory, false, false},
     {"state", SECTION_NODE, set_state, false, false},
+    {"log", SECTION_NODE, set_log, false, false},
+    {"log_level", SECTION_NODE, set_log_level, false, false},
     {"listen", SECTION_NODE, set_listen, false, false},
     {"http", SECTION_NODE, set_http, false, false},
     {"counters", SECTION_NODE, set_counters, false, false},

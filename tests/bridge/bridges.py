@@ -121,7 +121,8 @@ class Node:
     def run(self, *options):
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, self.program, "--config", self.config, "--log-level", self.level,
+                [*self.prefix, self.program, "--config", self.config,
+                 *(["--log-level", self.level] if self.level else []),
                  *options],
                 stderr=log, stdin=subprocess.DEVNULL)
 

@@ -247,5 +247,33 @@ class Drained(Case):
             self.assertEqual(self.change(a, "drain", "--node", "nobody")[0], REFUSED)
 
 
+class Logged(Case):
+    def test_level(self):
+        """The file says how much is logged; a reload changes it."""
+        with Cluster(start=False, count=1) as cluster:
+            node = cluster.nodes[0]
+            node.level = None
+
+            def config(level):
+                return cluster.config_of(node).replace("[node]\n", f"[node]\nlog_level = {level}\n")
+
+            node.write_config(config("notice"))
+            node.start()
+            wait_for("a coordinator", lambda: node.status()["coordinator"])
+            self.assertIn("level=notice event=started", node.log())
+            self.assertNotIn("level=info", node.log())
+            node.write_config(config("info"))
+            self.assertEqual(node.ask("reload")[0], 0)
+            wait_for("what info tells", lambda: node.says("level=info"))
+            node.write_config(config("error"))
+            self.assertEqual(node.ask("reload")[0], 0)
+            told = node.log()
+            self.assertEqual(node.ask("reload")[0], 0)
+            self.assertEqual(node.log(), told)
+            node.write_config(config("loud"))
+            self.assertEqual(node.ask("reload")[0], REFUSED)
+            wait_for("an error", lambda: node.says("write error, warning, notice"))
+
+
 if __name__ == "__main__":
     unittest.main()

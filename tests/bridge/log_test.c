@@ -2,8 +2,11 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -75,7 +78,77 @@ static void levels(void **state) {
     log_event(NULL, LOG_LEVEL_ERROR, "nowhere", NULL);
     assert_true(log_level_parse("debug", &level));
     assert_int_equal(level, LOG_LEVEL_DEBUG);
+    assert_true(log_level_parse("notice", &level));
+    assert_int_equal(level, LOG_LEVEL_NOTICE);
     assert_false(log_level_parse("loud", &level));
+}
+
+/* The configuration has a say, unless the command line had. */
+static void followed(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_INFO};
+    log_follow(&log, LOG_LEVEL_ERROR, true);
+    assert_int_equal(log.level, LOG_LEVEL_ERROR);
+    assert_true(log.to_syslog);
+    log.fixed_level = log.fixed_sink = true;
+    log_follow(&log, LOG_LEVEL_DEBUG, false);
+    assert_int_equal(log.level, LOG_LEVEL_ERROR);
+    assert_true(log.to_syslog);
+}
+
+static int said_priority;
+static char said[300];
+
+void __wrap_syslog(int priority, const char *format, ...);
+
+void __wrap_syslog(int priority, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(said, sizeof said, format, args);
+    va_end(args);
+    said_priority = priority;
+}
+
+/* There the time is known. */
+static void to_syslog(void **state) {
+    (void)state;
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_INFO, .to_syslog = true};
+    log_event(&log, LOG_LEVEL_NOTICE, "thing", "of", "100% %s", NULL);
+    assert_string_equal(said, "level=notice event=thing of=\"100% %s\"");
+    assert_int_equal(said_priority, LOG_DAEMON | LOG_NOTICE);
+    log_event(&log, LOG_LEVEL_ERROR, "bad", NULL);
+    assert_int_equal(said_priority, LOG_DAEMON | LOG_ERR);
+    assert_string_equal(written(pipes[0]), "");
+}
+
+static uint64_t monotonic_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* So many lines of one kind, and what was left out; others are not in its way. */
+static void limited(void **state) {
+    (void)state;
+    struct log_limits limits = {0};
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_DEBUG, .limits = &limits};
+    for (int i = 0; i < LOG_LIMIT_LINES; i++) {
+        log_event(&log, LOG_LEVEL_WARNING, "often", NULL);
+        limits.kind[0].start = monotonic_ms(); /* however slow this is */
+        assert_non_null(strstr(written(pipes[0]), "event=often\n"));
+    }
+    log_event(&log, LOG_LEVEL_WARNING, "often", NULL);
+    log_event(&log, LOG_LEVEL_WARNING, "often", NULL);
+    assert_string_equal(written(pipes[0]), "");
+    log_event(&log, LOG_LEVEL_WARNING, "seldom", NULL);
+    assert_non_null(strstr(written(pipes[0]), "event=seldom\n"));
+    limits.kind[0].start = 0; /* later */
+    log_event(&log, LOG_LEVEL_WARNING, "often", "a", "b", NULL);
+    assert_non_null(strstr(written(pipes[0]), "event=often left_out=2 a=b\n"));
+    for (int i = 0; i < 2 * LOG_LIMIT_LINES; i++) {
+        log_event(&log, LOG_LEVEL_DEBUG, "detail", NULL);
+        assert_non_null(strstr(written(pipes[0]), "event=detail\n"));
+    }
 }
 
 static void long_line(void **state) {
@@ -155,6 +228,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hostile_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(levels, set_up, tear_down),
+        cmocka_unit_test(followed),
+        cmocka_unit_test_setup_teardown(to_syslog, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kept, set_up, tear_down),
         cmocka_unit_test(rate),

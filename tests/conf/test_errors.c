@@ -141,7 +141,8 @@ static void options_in_general(void **state) {
         {"name = a\n[node]\n",
          "1: option \"name\" stands before the first section: put it under one\n"},
         {"[node]\nmember a = tcp://h:1\n", "2: unknown option \"member a\": this section has name, "
-                                           "segment, directory, state, listen, "
+                                           "segment, directory, state, log, "
+                                           "log_level, listen, "
                                            "http, counters, counters_max, owners, slots\n"},
         {CLUSTER "slots = 3\n",
          "7: unknown option \"slots\": this section has name, replicate, member NAME, witness "
@@ -155,9 +156,9 @@ static void options_in_general(void **state) {
          "cluster_max_outbound_connections, count_per\n"},
         {"[binding_group \"g\"]\nbindings = a\nbinding = b\n",
          "3: unknown option \"binding\": this section has bindings\n"},
-        {"[node]\n= 3\n",
-         "2: unknown option \"\": this section has name, segment, directory, state, "
-         "listen, http, counters, counters_max, owners, slots\n"},
+        {"[node]\n= 3\n", "2: unknown option \"\": this section has name, segment, directory, "
+                          "state, log, log_level, "
+                          "listen, http, counters, counters_max, owners, slots\n"},
         {"[node]\nhttp = 127.0.0.1:80\n", "2: 127.0.0.1:80 is not an address: it does not begin "
                                           "with http://; write http://HOST:PORT\n"},
         {"[node]\nhttp = http://127.0.0.1\n", "2: http://127.0.0.1 is not an address: it has no "
@@ -191,7 +192,7 @@ static void lines(void **state) {
          "1: holds the control character 0x0d: save the file as plain text (UTF-8)\n"},
         {"; \x7f\n", "1: holds the control character 0x7f: save the file as plain text (UTF-8)\n"},
         {"[node]\n\xef\xbb\xbfname = a\n", "2: unknown option \"\xef\xbb\xbfname\": this section "
-                                           "has name, segment, directory, state, "
+                                           "has name, segment, directory, state, log, log_level, "
                                            "listen, http, counters, counters_max, owners, slots\n"},
     };
     SUPPORT_WRONG(rows);

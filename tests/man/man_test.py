@@ -42,6 +42,20 @@ class Pages(unittest.TestCase):
             self.assertTrue(re.search(rf"\b{function}\b", told),
                             f"man/libslotshare.3 does not tell of {function}()")
 
+    def test_every_event_of_the_log(self):
+        events = set()
+        for name in glob.glob(os.path.join(SOURCE, "bridge", "*.c")):
+            with open(name, encoding="utf-8") as source:
+                text = source.read()
+            for call in re.findall(r"log_(?:event|begin|config|member)\(([^;]*);", text):
+                first = re.match(r'[^"\[]*"([a-z_]+)"(?:\s*:\s*"([a-z_]+)")?', call)
+                events |= {event for event in first.groups() if event} if first else set()
+            events |= set(re.findall(r'\[RELOAD_\w+\] = "(config_[a-z_]+)"', text))
+        self.assertGreater(len(events), 30)
+        told = read("bridge", "OPERATING.md")
+        for event in sorted(events):
+            self.assertIn(f"`{event}`", told, "bridge/OPERATING.md does not tell of it")
+
     def test_sound(self):
         pages = glob.glob(os.path.join(SOURCE, "man", "*.[0-9]"))
         pages += glob.glob(os.path.join(BUILD, "man", "made", "*.[0-9]"))
