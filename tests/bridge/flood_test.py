@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from bridges import BUILD, Cluster, free_ports, wait_for
 from flood import Flooder
 
-SANITIZED = os.environ.get("SLOTSHARE_SANITIZE", "") != ""
+SANITIZE = os.environ.get("SLOTSHARE_SANITIZE", "")
+SANITIZED = SANITIZE != ""
 MEGABYTE = 1024
 COUNTERS = 10000 if SANITIZED else 100000
 MESSAGES = 50 if SANITIZED else 300
@@ -103,7 +104,9 @@ class Floods(unittest.TestCase):
     def test_messages(self):
         """One member of three says what it likes, as fast as it can."""
         limits = Cluster.LIMITS + "[global]\ncluster_max_outbound_connections = 2\n"
-        with Cluster(limits=limits, start=False) as cluster:
+        if SANITIZE == "thread":
+            self.skipTest("understanding the flood takes longer there than sessions last")
+        with Cluster(limits=limits, session="6", start=False) as cluster:
             honest = cluster.nodes[:2]
             for node in honest:
                 node.level = "info"
