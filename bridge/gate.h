@@ -28,7 +28,7 @@ enum {
 struct gate;
 
 /**
- * Listen, and start.
+ * Listen. Nobody comes in before gate_start(); those who come wait.
  *
  * @param url       tcp://HOST:PORT or tls+tcp://HOST:PORT; port 0: any
  * @param inside    path of the socket that nng listens on
@@ -39,6 +39,8 @@ struct gate;
  */
 int gate_open(struct gate **out, const char *url, const char *inside, struct tls_side *side,
               struct refusal_book *book, int event_fd, char *error, size_t error_size);
+/** Let in who may. @return 0; -1: error says why. */
+int gate_start(struct gate *gate, char *error, size_t error_size);
 /** Ends all connections. NULL is ignored. */
 void gate_close(struct gate *gate);
 

@@ -30,17 +30,19 @@ static void split(const char *url, char *host, size_t size, const char **port) {
 
 static int listen_there(struct gate *gate, const struct addrinfo *to) {
     const int yes = 1;
-    struct sockaddr_storage bound = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } bound = {.six = {.sin6_family = AF_UNSPEC}};
     socklen_t size = sizeof bound;
     gate->listener = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
     if (gate->listener < 0 ||
         setsockopt(gate->listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         bind(gate->listener, to->ai_addr, to->ai_addrlen) != 0 ||
-        listen(gate->listener, BACKLOG) != 0 ||
-        getsockname(gate->listener, (struct sockaddr *)&bound, &size) != 0)
+        listen(gate->listener, BACKLOG) != 0 || getsockname(gate->listener, &bound.any, &size) != 0)
         return -1;
-    gate->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                   : ((struct sockaddr_in *)&bound)->sin_port);
+    gate->port = ntohs(to->ai_family == AF_INET6 ? bound.six.sin6_port : bound.four.sin_port);
     return 0;
 }
 
@@ -81,7 +83,7 @@ static size_t greeters_max(void) {
     return limit.rlim_cur / PART > LEAST ? (size_t)limit.rlim_cur / PART : LEAST;
 }
 
-static int start(struct gate *gate, const char *inside, struct tls_side *side) {
+static int prepare(struct gate *gate, const char *inside, struct tls_side *side) {
     if (side != NULL) {
         gate->side = calloc(1, sizeof *gate->side);
         if (gate->side == NULL) {
@@ -92,11 +94,7 @@ static int start(struct gate *gate, const char *inside, struct tls_side *side) {
     }
     gate->inside = strdup(inside);
     gate->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (gate->inside == NULL || gate->wake_fd < 0 || !gate_make_room(gate) ||
-        pthread_create(&gate->thread, NULL, gate_run, gate) != 0)
-        return -1;
-    gate->runs = true;
-    return 0;
+    return gate->inside != NULL && gate->wake_fd >= 0 && gate_make_room(gate) ? 0 : -1;
 }
 
 int gate_open(struct gate **out, const char *url, const char *inside, struct tls_side *side,
@@ -118,8 +116,8 @@ int gate_open(struct gate **out, const char *url, const char *inside, struct tls
     int result = listen_on(gate, url, error, error_size);
     if (result != 0) {
         tls_side_close(side);
-    } else if (start(gate, inside, side) != 0) {
-        (void)snprintf(error, error_size, "cannot start a thread for %s: %s", url, strerror(errno));
+    } else if (prepare(gate, inside, side) != 0) {
+        (void)snprintf(error, error_size, "cannot listen on %s: %s", url, strerror(errno));
         result = -1;
     }
     if (result == 0)
@@ -127,6 +125,15 @@ int gate_open(struct gate **out, const char *url, const char *inside, struct tls
     else
         gate_close(gate);
     return result;
+}
+
+int gate_start(struct gate *gate, char *error, size_t error_size) {
+    int code = pthread_create(&gate->thread, NULL, gate_run, gate);
+    gate->runs = code == 0;
+    if (gate->runs)
+        return 0;
+    (void)snprintf(error, error_size, "cannot start a thread: %s", strerror(code));
+    return -1;
 }
 
 static void wake(const struct gate *gate) {

@@ -69,7 +69,14 @@ static int open_gate(struct net *net, char *error, size_t error_size) {
     if (gate_open(&net->gate, net_listen_url(net), inside, side, &net->book, net->event_fd, error,
                   error_size) != 0)
         return -1;
-    return open_publisher(net, inside, error, error_size);
+    if (open_publisher(net, inside, error, error_size) != 0)
+        return -1;
+    /* Before anybody comes in: who is refused for nothing may not come back (nng's dialers). */
+    for (uint32_t i = 0; i < conf->members; i++) {
+        if (i != conf->self)
+            (void)gate_allow(net->gate, conf->member[i].name); /* again, and checked, later */
+    }
+    return gate_start(net->gate, error, error_size);
 }
 
 static int open_all(struct net *net, char *error, size_t error_size) {

@@ -53,11 +53,21 @@ static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
     (void)nng_pipe_close((nng_pipe){.id = peer->known_pipe});
 }
 
+/* Dial anew: with new certificates, or because nng has lost the dialer. */
+static void renew_dialer(struct net *net, struct net_peer *peer) {
+    char error[512];
+    if (net_peer_dial(net, peer, error, sizeof error) != 0)
+        log_member(net, LOG_LEVEL_ERROR, "member_not_connected", peer, error, 0);
+}
+
 static void note_reason(struct net *net, struct net_peer *peer,
                         const struct net_probe_result *result, uint64_t now) {
     char text[512];
     const int reason = result->code * (REFUSALS + 1) + (int)result->why;
     peer->lost = result->code == 0 ? peer->lost + 1 : 0;
+    /* A dialer of nng 1.5.2 whose connection was ended at the wrong moment does not dial again. */
+    if (result->code == 0)
+        renew_dialer(net, peer);
     if (result->why != REFUSALS)
         (void)refusal_note(&net->book, result->why, NULL, NULL, now);
     if (reason == peer->reason && now < peer->next_log)
@@ -101,13 +111,6 @@ static void tell_refusals(struct net *net) {
     }
 }
 
-/* A connection that ends, or has just been made, is in nobody's way: use the new certificates. */
-static void renew_dialer(struct net *net, struct net_peer *peer) {
-    char error[512];
-    if (net_peer_dial(net, peer, error, sizeof error) != 0)
-        log_member(net, LOG_LEVEL_ERROR, "member_not_connected", peer, error, 0);
-}
-
 void net_tend(struct net *net, uint64_t now_ms) {
     uint64_t ignored;
     while (read(net->event_fd, &ignored, sizeof ignored) < 0 && errno == EINTR)
@@ -117,6 +120,7 @@ void net_tend(struct net *net, uint64_t now_ms) {
         if (!peer->used)
             continue;
         uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
+        /* One that ends, or has just been made, is in nobody's way. */
         if (peer->stale && (pipe == 0 || pipe != peer->known_pipe))
             renew_dialer(net, peer);
         if (pipe != peer->known_pipe)

@@ -42,13 +42,14 @@ static bool each_name(const mbedtls_x509_crt *certificate,
     if ((certificate->ext_types & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) != 0) {
         for (const mbedtls_x509_sequence *item = &certificate->subject_alt_names; item != NULL;
              item = item->next) {
-            if (item->buf.tag == TAG_DNS && take((const char *)item->buf.p, item->buf.len, arg))
+            if (item->buf.tag == TAG_DNS && item->buf.p != NULL &&
+                take((const char *)item->buf.p, item->buf.len, arg))
                 return true;
         }
         return false;
     }
     for (const mbedtls_x509_name *item = &certificate->subject; item != NULL; item = item->next) {
-        if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &item->oid) == 0 &&
+        if (MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &item->oid) == 0 && item->val.p != NULL &&
             take((const char *)item->val.p, item->val.len, arg))
             return true;
     }

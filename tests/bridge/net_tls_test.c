@@ -186,6 +186,24 @@ static void renewed(void **state) {
     assert_false(net_connected(cluster->net[2], 0));
 }
 
+/* A member that the others do not know yet is refused, and let in once they do: at the wrong moment
+ * nng's dialers give up for good. */
+static void known_later(void **state) {
+    struct cluster *cluster = *state;
+    const struct conf_member late = cluster->conf[1].member[0];
+    struct net_message message;
+    char error[512];
+    uint32_t index = 0;
+    (void)snprintf(cluster->conf[1].member[0].name, sizeof late.name, "another");
+    cluster_open(cluster, 1);
+    cluster_open(cluster, 0);
+    expect_logged(cluster, 0, "event=member_unreachable member=m1");
+    expect_logged(cluster, 1, "code=wrong-name certificate=m0");
+    assert_int_equal(net_add(cluster->net[1], &late, &index, error, sizeof error), 0);
+    expect_heard(cluster, 1, 0, "welcome");
+    assert_false(net_receive(cluster->net[1], 0, now_ms(), &message)); /* m0 is not "another" */
+}
+
 /* A plain connection to a TLS port gets nothing. */
 static void plain_client(void **state) {
     struct cluster *cluster = *state;
@@ -207,6 +225,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(foreign_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_files, set_up, tear_down),
         cmocka_unit_test_setup_teardown(renewed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(known_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(plain_client, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
