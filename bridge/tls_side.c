@@ -56,16 +56,18 @@ static bool each_name(const mbedtls_x509_crt *certificate,
     return false;
 }
 
+struct wanted {
+    const char *name;
+};
+
 static bool is_name(const char *text, size_t length, void *arg) {
-    return same_name(text, length, arg);
+    const struct wanted *wanted = arg;
+    return same_name(text, length, wanted->name);
 }
 
 bool tls_names(const mbedtls_x509_crt *certificate, const char *name) {
-    union {
-        const char *in;
-        void *out;
-    } const arg = {.in = name}; /* is_name() only reads it */
-    return certificate != NULL && each_name(certificate, is_name, arg.out);
+    struct wanted wanted = {name};
+    return certificate != NULL && each_name(certificate, is_name, &wanted);
 }
 
 struct text {
