@@ -256,21 +256,10 @@ void daemon_foreign(struct daemon *daemon, uint64_t member, uint64_t epoch, uint
     daemon->configs.changed = true; /* what waits behind a promise may be loaded now */
     if (!log_rate_ok(&daemon->configs.foreign_rate, daemon->now, 1000, &suppressed))
         return;
-    const char *name = daemon_member_name(daemon, member);
-    if (epoch == daemon->configs.epoch)
-        (void)snprintf(
-            text, sizeof text,
-            "the cluster was founded twice: member %s has another configuration with the "
-            "same number. Here and there nodes keep to their reserves. On the nodes that "
-            "shall follow, end workers and bridge, remove %s and the segment, and start "
-            "them with the file of the others",
-            name, state_path(daemon->state, STATE_COMMITTED));
-    else
-        (void)snprintf(
-            text, sizeof text,
-            "member %s has committed a configuration that %s does not have: copy it from "
-            "there and reload; until then this node keeps to its reserve",
-            name, daemon->config_path);
+    (void)snprintf(text, sizeof text,
+                   "member %s has committed a configuration that %s does not have: copy it from "
+                   "there and reload; until then this node keeps to its reserve",
+                   daemon_member_name(daemon, member), daemon->config_path);
     log_config(daemon, LOG_LEVEL_WARNING, "foreign_configuration", epoch, digest, "reason", text);
 }
 

@@ -78,10 +78,6 @@ static void adopt_epoch(struct core *core, uint64_t epoch) {
 
 void config_learn(struct core *core, uint64_t now, uint64_t from, uint64_t epoch, uint64_t digest,
                   bool proven) {
-    if (epoch != 0 && epoch == core->committed.epoch && digest != core->committed.digest) {
-        learn_foreign(core, now, from, epoch, digest); /* founded twice: no account fits both */
-        return;
-    }
     if (epoch <= core->committed.epoch || core->promising) {
         return;
     }

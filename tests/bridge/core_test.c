@@ -347,30 +347,6 @@ static void test_a_new_limit_waits_for_all(void **state) {
     finish(sim);
 }
 
-/* An operator founds with one file here and another there. */
-static void test_two_configurations_of_one_epoch_share_nothing(void **state) {
-    struct sim *sim = world(3, 30, 50, 0);
-    const int32_t more[] = {60, 60};
-    (void)state;
-
-    sim_run(sim, 5);
-    assert_true(has_session(sim, 0) && has_session(sim, 2));
-    sim_add_config(sim, 7, more);
-    node_host_crash(sim, 2, 0.5);
-    sim->node[2].config = sim->node[2].loaded = sim->node[2].file = 1;
-    sim_run(sim, 20);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(core_config_state(sim->node[i].core).foreign, 1);
-        assert_false(has_session(sim, i));
-        want(sim, i, 60);
-    }
-    sim_run(sim, 40);
-    assert_int_equal(in_use(sim, 0), 5);
-    assert_int_equal(in_use(sim, 1), 5);
-    assert_int_equal(in_use(sim, 2), 10); /* half of 60, by three */
-    finish(sim);
-}
-
 static void test_members_come_and_go(void **state) {
     struct sim *sim = world(3, 30, 50, 0);
     (void)state;
@@ -711,7 +687,6 @@ int main(void) {
         cmocka_unit_test(test_leaving_hands_back_at_once),
         cmocka_unit_test(test_a_witness_votes_and_holds_nothing),
         cmocka_unit_test(test_a_new_limit_waits_for_all),
-        cmocka_unit_test(test_two_configurations_of_one_epoch_share_nothing),
         cmocka_unit_test(test_members_come_and_go),
         cmocka_unit_test(test_one_that_was_removed_spreads_the_commit),
         cmocka_unit_test(test_a_dead_member_goes_when_somebody_vouches),
