@@ -290,6 +290,12 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
     if (core->applying != 0 || core->promising) {
         return false; /* it will be heard again */
     }
+    if (!core_holds(&core->pending, core->self) && !MUTANT(core, MUTANT_GONE_IN_SESSION)) {
+        /* The next configuration may bring it back, as one that has no session. Stored first: this
+         * bridge may be killed after any action. */
+        config_end_session(core, now);
+        core_store_if_dirty(core);
+    }
     struct core_action *action = core_push(core, CORE_COMMIT);
     if (action == NULL) {
         return false;
@@ -308,10 +314,6 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
         core->counter[key].limit = core->counter[key].pending_limit;
     }
     take_effect(core, now);
-    if (!member_holds(core) && !MUTANT(core, MUTANT_GONE_IN_SESSION)) {
-        /* The next configuration may bring it back, as one that has no session. */
-        config_end_session(core, now);
-    }
     heartbeat_soon(core, now);
     return true;
 }

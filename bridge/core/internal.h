@@ -236,6 +236,8 @@ struct core_session core_memory_session(const struct core *core);
 /** @return place in core->peer, or -1. */
 int core_find_peer(const struct core *core, uint64_t hash);
 bool core_has_member(const struct core_membership *membership, uint64_t hash);
+/** It is a member that holds shares: no witness. */
+bool core_holds(const struct core_membership *membership, uint64_t hash);
 /** A term that no honest cluster reaches: refused, so that it cannot be used up. */
 bool core_absurd_term(const struct core_term *term);
 /** The same of a configuration's epoch. */

@@ -5,13 +5,17 @@ bool member_valid(const struct core *core, uint64_t now) {
     return now < core->memory.session_end;
 }
 
-bool member_holds(const struct core *core) {
-    for (uint32_t i = 0; i < core->committed.members; i++) {
-        if (core->committed.member[i].hash == core->self) {
-            return !core->committed.member[i].witness;
+bool core_holds(const struct core_membership *membership, uint64_t hash) {
+    for (uint32_t i = 0; i < membership->members; i++) {
+        if (membership->member[i].hash == hash) {
+            return !membership->member[i].witness;
         }
     }
     return false;
+}
+
+bool member_holds(const struct core *core) {
+    return core_holds(&core->committed, core->self);
 }
 
 static const struct sent *find_sent(const struct core *core, uint64_t sequence) {
