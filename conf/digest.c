@@ -18,8 +18,9 @@ static void add_text(uint64_t *digest, const char *text) {
 }
 
 /* Members and limits are sorted, so the order in the file plays no part. Counting both keeps the
- * sequence of numbers from being read in two ways. What later versions add is added only where it is
- * not the default: while a cluster is upgraded, two versions give the same number to the same file. */
+ * sequence of numbers from being read in two ways. What later versions add is added only where it
+ * is not the default: while a cluster is upgraded, two versions give the same number to the same
+ * file. */
 uint64_t conf_digest(const struct conf *conf) {
     uint64_t digest = 1; /* the edition of this rule */
     add_text(&digest, conf->cluster);
