@@ -406,3 +406,43 @@ void back_soon_begin(struct sim *sim, uint64_t seed) {
     at(sim, 7, BRING_BACK_C);
     at(sim, 8, HUNGRY);
 }
+
+/* ---- a bridge that starts anew does not name what a proposal keeps from it ---- */
+
+enum { LESS_C, WANT_AB, RESTART_AC };
+
+static void pending_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == LESS_C) {
+        demand(sim, C, 3);
+        node_load_file(sim, C, 1);
+    } else if (what == WANT_AB) {
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+    } else {
+        node_bridge_crash(sim, A, 0.05);
+        node_bridge_crash(sim, C, 0.05);
+    }
+}
+
+/* Once it leads anew, A hears nothing of B. */
+static double pending_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (seconds(sim) < 8.9 || from == to) {
+        return 0;
+    }
+    if (message->type == CORE_SEND_VOTE_REQUEST) {
+        return from == A ? 0 : -1;
+    }
+    return from == B && message->type == CORE_SEND_HEARTBEAT ? -1 : 0;
+}
+
+void pending_join_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 9;
+
+    start(sim, seed, pending_story);
+    sim->intercept = pending_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 3, LESS_C);
+    at(sim, 5, WANT_AB);
+    at(sim, moment(sim, 9, 9.1), RESTART_AC);
+}
