@@ -150,7 +150,7 @@ class Bridges(unittest.TestCase):
             leaver = next(w for w in workers if w.node is not first)
             rest = [w for w in workers if w is not leaver]
             for worker in workers:
-                self.assertEqual(worker.take_all(), 4)
+                self.assertEqual(worker.take_all(4), 4)
             # Everybody wants more, for long enough that the coordinator knows.
             for _ in range(40):
                 self.assertFalse(any(w.take() for w in workers))
