@@ -122,12 +122,14 @@ enum reload_result daemon_load(struct daemon *daemon, struct edition *file, bool
                                struct conf_errors *errors) {
     struct configs *configs = &daemon->configs;
     struct core_membership membership;
+    struct core_config_state state = core_config_state(daemon->core);
     edition_membership(file, 0, &membership);
     switch (core_config_check(daemon->core, &membership)) {
     case CORE_CONFIG_PROPOSED:
         if (write_pending(daemon, file, errors) != 0)
             return RELOAD_REFUSED;
-        drop_promise(daemon);
+        if (state.promised == 0 && !state.overtaken)
+            drop_promise(daemon); /* none that others count with is left */
         edition_move(&configs->pending, file);
         propose(daemon, &membership);
         return RELOAD_PROPOSED;

@@ -143,7 +143,7 @@ enum core_config_result core_config_check(const struct core *core,
     if (core->pending.members != 0 && core->pending.digest == config->digest) {
         return CORE_CONFIG_SAME;
     }
-    bool bound = core->promised || core->promising;
+    bool bound = core->promised || core->promising || core->overtaken;
     if (bound && !superseded(core, config->digest)) {
         return CORE_CONFIG_PROMISED;
     }
@@ -195,6 +195,9 @@ enum core_config_result core_config_propose(struct core *core, uint64_t now,
         config_keep_to_reserve(core, now);
     }
     distrust_reads(core, now);
+    /* Others count with what was promised here, or with what they have committed since, which is
+     * loaded now: any third file might allow more than both. */
+    core->overtaken = (core->promised || core->overtaken) && !MUTANT(core, MUTANT_OVERTAKEN_FREE);
     core->promised = core->promising = core->fits = false;
     if (result == CORE_CONFIG_WITHDRAWN) {
         memset(&core->pending, 0, sizeof core->pending);
@@ -308,7 +311,7 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
     core->committed.epoch = epoch;
     memset(&core->pending, 0, sizeof core->pending);
     memset(&core->foreign, 0, sizeof core->foreign);
-    core->promised = core->fits = false;
+    core->promised = core->overtaken = core->fits = false;
     config_forget_vouched(core);
     for (uint32_t key = 0; key < core->keys; key++) {
         core->counter[key].limit = core->counter[key].pending_limit;

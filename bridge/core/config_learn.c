@@ -70,7 +70,7 @@ static void adopt_epoch(struct core *core, uint64_t epoch) {
     action->commit.member = core_has_member(&core->committed, core->self);
     core->committed.epoch = epoch;
     delta_forget_all(core);
-    core->promised = false;
+    core->promised = core->overtaken = false;
     config_forget_vouched(core);
     core->pending.epoch = core->pending.members != 0 ? epoch + 1 : 0;
     memset(&core->foreign, 0, sizeof core->foreign);
@@ -219,6 +219,7 @@ struct core_config_state core_config_state(const struct core *core) {
         .committed_digest = core->committed.digest,
         .pending_digest = core->pending.digest,
         .promised = core->promised ? core->pending.epoch : 0,
+        .overtaken = core->overtaken,
         .fits = core->fits,
         .foreign = core->foreign.epoch,
         .foreign_digest = core->foreign.digest,

@@ -396,7 +396,9 @@ struct core_config_state {
     uint64_t committed, committed_digest;
     uint64_t pending_digest;
     uint64_t promised; /**< the epoch under which the pending one is promised; 0: it may change */
-    bool fits;         /**< core_config_fits() was told for the pending one */
+    bool overtaken; /**< a promise was made, and what is pending was committed by others beyond it:
+                         keep what is stored of the promise until a commit */
+    bool fits;      /**< core_config_fits() was told for the pending one */
     uint64_t foreign, foreign_digest; /**< committed by others, and not known here */
 };
 struct core_config_state core_config_state(const struct core *core);

@@ -146,7 +146,9 @@ struct core {
     struct deal_members deal_committed, deal_pending;
     bool members_change, fits;
     bool promised, promising; /* promising: being stored */
-    uint64_t proposed_from;   /* heartbeats from this one on announced what is pending */
+    bool overtaken; /* pending is what others committed beyond a promise: nothing else may replace
+                       it */
+    uint64_t proposed_from; /* heartbeats from this one on announced what is pending */
     struct {
         uint64_t epoch, digest;
     } foreign;                          /* committed by others, and not known here; epoch 0: none */

@@ -446,3 +446,45 @@ void pending_join_begin(struct sim *sim, uint64_t seed) {
     at(sim, 5, WANT_AB);
     at(sim, moment(sim, 9, 9.1), RESTART_AC);
 }
+
+/* ---- a promise that was overtaken, and a third file ---- */
+
+enum { FIRST_ALL, SECOND_AB, HUNGRY_ALL_THREE, SECOND_C, THIRD_C };
+
+static void overtaken_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    for (int i = A; i <= C; i++) {
+        if (what == FIRST_ALL) {
+            node_load_file(sim, i, 1);
+        } else if (what == SECOND_AB && i != C) {
+            node_load_file(sim, i, 2);
+        } else if (what == HUNGRY_ALL_THREE) {
+            demand(sim, i, 60);
+        }
+    }
+    if (what == SECOND_C || what == THIRD_C) {
+        node_load_file(sim, C, what == SECOND_C ? 2 : 3);
+    }
+}
+
+/* C promises, and hears for long of no commit. */
+static double overtaken_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool later = (message->type == CORE_SEND_DEAL && message->deal.epoch >= 2) ||
+                 (message->type == CORE_SEND_HEARTBEAT && message->heartbeat.epoch >= 2);
+    return to == C && from != C && later && seconds(sim) < 20 ? -1 : 0;
+}
+
+void overtaken_begin(struct sim *sim, uint64_t seed) {
+    const int32_t same = 30, less = 28;
+
+    start(sim, seed, overtaken_story);
+    sim->intercept = overtaken_intercept;
+    sim_add_config(sim, 3, &same);
+    sim_add_config(sim, 3, &less);
+    sim_add_config(sim, 7, &same);
+    at(sim, 5, FIRST_ALL);
+    at(sim, moment(sim, 9, 10), SECOND_AB);
+    at(sim, 14, HUNGRY_ALL_THREE);
+    at(sim, 22, SECOND_C);
+    at(sim, moment(sim, 22.001, 22.003), THIRD_C); /* before it hears that it is committed */
+}

@@ -21,6 +21,7 @@ void files_new_segment(struct sim_node *n) {
 
 void files_options(const struct sim *sim, struct sim_node *n, struct core_options *options) {
     n->fits_told = false;
+    n->loaded = n->promise >= 0 ? n->promise : n->loaded; /* its content, whatever came after it */
     if (n->config >= 0) {
         options->committed = sim->config[n->config].membership;
         options->committed.epoch = n->epoch;
@@ -80,7 +81,8 @@ static void load(struct sim *sim, int node) {
         return; /* it lies there, and waits for what is promised */
     }
     sim_log(sim, "node %d: loads configuration %d", node, n->file);
-    n->promise = -1;
+    struct core_config_state state = core_config_state(n->core);
+    n->promise = state.promised != 0 || state.overtaken ? n->promise : -1;
     n->fits_told = false;
     if (n->loaded != n->config) {
         replace(sim, node, membership);

@@ -64,6 +64,7 @@ const struct mutant mutants[] = {
     {MUTANT_GONE_IN_SESSION, "24", "who is removed keeps its session", "back-soon", 20},
     {MUTANT_NEW_BEHIND, "25", "a new node is told of a commit that may be overtaken", "new-behind",
      20},
+    {MUTANT_OVERTAKEN_FREE, "25", "a promise that was overtaken binds no more", "overtaken", 20},
     {MUTANT_FOUNDER_BOUND, "26", "a promise to found something binds for ever", "founder-bound",
      20},
     {MUTANT_ADOPT_UNPROVEN, "25", "a new node believes any commit that it hears of", "old-word",

@@ -82,6 +82,7 @@ static void perform(struct sim *sim, int node, const struct core_action *action)
     case CORE_FOREIGN_CONFIG:
         sim_log(sim, "node %d: does not know epoch %llu", node,
                 (unsigned long long)action->config.epoch);
+        files_changed(sim, node); /* it may be what lies there already */
         break;
     case CORE_WARN_FILE:
     case CORE_WARN_LIMIT:
