@@ -257,9 +257,12 @@ static uint64_t answered(const struct core *core, uint64_t now, const struct cor
 static void learn_config(struct core *core, uint64_t now, const struct core_deal *deal) {
     uint64_t answers = answered(core, now, deal);
     bool own = deal->from == core->self;
-
-    config_learn(core, now, deal->from, deal->epoch, deal->epoch_digest, answers != 0);
+    /* Of what is proposed here the coordinator knew when it answered: one that would not have told
+     * of the commit then (rule 25), or that had not heard of this proposal, proves nothing. */
     bool said = answers >= core->proposed_from;
+    bool proven = said || (answers != 0 && MUTANT(core, MUTANT_EARLIER_ANSWER));
+
+    config_learn(core, now, deal->from, deal->epoch, deal->epoch_digest, proven);
     if (deal->agreed != 0 && (own || said)) {
         config_promise(core, deal->agreed, deal->agreed_digest);
     }

@@ -52,6 +52,7 @@ enum core_mutant {
     MUTANT_RECORD_STAYS,   /**< a share is thought to outlive a commit that changes its counter */
     MUTANT_HOME_PENDING,   /**< who has something pending is thought to have its home */
     MUTANT_OVERTAKEN_FREE, /**< a promise that was overtaken binds no more */
+    MUTANT_EARLIER_ANSWER, /**< an answer to what was said before a proposal proves a commit */
     MUTANT_COUNT
 };
 

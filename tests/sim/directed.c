@@ -480,6 +480,7 @@ const struct sim_scenario sim_directed[] = {
     {"new-behind", 35, false, new_behind_begin},
     {"pending-join", 16, false, pending_join_begin},
     {"overtaken", 28, false, overtaken_begin},
+    {"new-turns", 35, false, new_turns_begin},
     {"found-alone", 40, false, found_alone_begin},
     {"founder-bound", 40, false, founder_bound_begin},
     {"back-soon", 14, false, back_soon_begin},

@@ -163,7 +163,18 @@ void leave_commit_begin(struct sim *sim, uint64_t seed) {
 
 /* ---- names that die and come back ---- */
 
-enum { DIES_C, CHANGE_AB, VOUCH_AB, RETURNS_C, GREED_AB, GREED_C, DEAF_B, LOSE_A, STARVE_A };
+enum {
+    DIES_C,
+    CHANGE_AB,
+    VOUCH_AB,
+    RETURNS_C,
+    GREED_AB,
+    GREED_C,
+    DEAF_B,
+    LOSE_A,
+    STARVE_A,
+    TURN_C
+};
 
 static void vouch_for_c(struct sim *sim) {
     for (int i = A; i <= B; i++) {
@@ -199,6 +210,9 @@ static void name_story(struct sim *sim, uint64_t what, uint64_t file) {
         break;
     case STARVE_A:
         demand(sim, A, 60);
+        break;
+    case TURN_C:
+        node_load_file(sim, C, 0);
         break;
     default:
         node_bridge_crash(sim, A, 0.05);
@@ -274,6 +288,24 @@ void new_behind_begin(struct sim *sim, uint64_t seed) {
     at(sim, 20, RETURNS_C);
     at(sim, 21, GREED_C);
     at(sim, 22, GREED_AB);
+}
+
+/* The same, but C first has the file that is promised, and the answer to that is under way when it
+ * turns to the old one. */
+static double turns_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool deal = from == B && to == C && message->type == CORE_SEND_DEAL;
+    return deal && seconds(sim) > 20.5 ? .3 : behind_intercept(sim, from, to, message);
+}
+
+void new_turns_begin(struct sim *sim, uint64_t seed) {
+    new_behind_begin(sim, seed);
+    sim->intercept = turns_intercept;
+    for (uint32_t i = 0; i < sim->steps; i++) {
+        if (sim->step[i].type == STEP_STORY && sim->step[i].a == RETURNS_C) {
+            sim->step[i].b = 1;
+        }
+    }
+    at(sim, moment(sim, 24, 25), TURN_C);
 }
 
 /* ---- an admission of a session that was given up ---- */

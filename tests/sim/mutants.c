@@ -65,6 +65,8 @@ const struct mutant mutants[] = {
     {MUTANT_NEW_BEHIND, "25", "a new node is told of a commit that may be overtaken", "new-behind",
      20},
     {MUTANT_OVERTAKEN_FREE, "25", "a promise that was overtaken binds no more", "overtaken", 20},
+    {MUTANT_EARLIER_ANSWER, "25", "an answer from before a proposal proves a commit", "new-turns",
+     20},
     {MUTANT_FOUNDER_BOUND, "26", "a promise to found something binds for ever", "founder-bound",
      20},
     {MUTANT_ADOPT_UNPROVEN, "25", "a new node believes any commit that it hears of", "old-word",

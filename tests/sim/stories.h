@@ -65,6 +65,7 @@ void new_behind_begin(struct sim *sim, uint64_t seed);
 void founder_bound_begin(struct sim *sim, uint64_t seed);
 void pending_join_begin(struct sim *sim, uint64_t seed);
 void overtaken_begin(struct sim *sim, uint64_t seed);
+void new_turns_begin(struct sim *sim, uint64_t seed);
 void found_alone_begin(struct sim *sim, uint64_t seed);
 void back_soon_begin(struct sim *sim, uint64_t seed);
 void old_admission_begin(struct sim *sim, uint64_t seed);
