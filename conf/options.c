@@ -162,9 +162,9 @@ static void set_log(const struct setting *setting) {
 
 static void set_log_level(const struct setting *setting) {
     static const char *const levels[] = {"error", "warning", "notice", "info", "debug"};
-    for (uint8_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (strcasecmp(setting->value, levels[i]) == 0) {
-            setting->parse->conf->log_level = i;
+            setting->parse->conf->log_level = (uint8_t)i;
             return;
         }
     }

@@ -27,10 +27,6 @@ const char *value_url(const char *text, char *out);
 
 /** Whether a URL from value_url() is of TLS, and its part after "//". */
 bool value_url_tls(const char *url);
-
-/** Is a canonical URL's host this machine, and reachable from nowhere else: 127.0.0.0/8, [::1] or
- * localhost? */
-bool value_url_loopback(const char *url);
 const char *value_url_address(const char *url);
 
 /** Whether only this machine reaches a URL from value_url(): 127.0.0.0/8, [::1] or localhost. */
