@@ -34,6 +34,15 @@ struct option_row {
 #define OPTION_ROW_HELP                                                                            \
     { 'h', OPTION_HELP, "help", NULL, 0, 0, 0, "print this and exit" }
 
+/** The rows of the segment: its name and its folder, texts at these offsets in the settings. */
+#define OPTION_ROW_NAME(at)                                                                        \
+    { 'n', OPTION_TEXT, "name", "NAME", (at), 0, 0, "the segment (default: slotshare)" }
+#define OPTION_ROW_DIRECTORY(at)                                                                   \
+    {                                                                                              \
+        0, OPTION_TEXT, "directory", "DIR", (at), 0, 0,                                            \
+            "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"                    \
+    }
+
 enum {
     OPTIONS_MAX = 24,   /**< rows of a table at most */
     OPTIONS_WRONG = -1, /**< returned after a message on stderr: exit EX_USAGE */

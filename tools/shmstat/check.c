@@ -21,9 +21,8 @@ struct check {
 
 #define AT(field) offsetof(struct check, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    OPTION_ROW_NAME(AT(name)),
+    OPTION_ROW_DIRECTORY(AT(directory)),
     {'w', OPTION_NUMBER, "warning", "PERCENT", AT(warning), 1, 100,
      "warn when a limit is used so far (default: 80)"},
     {'c', OPTION_NUMBER, "critical", "PERCENT", AT(critical), 1, 100,

@@ -21,9 +21,8 @@ enum { INTERVAL_MS = 1000, NOTHING = 1 };
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    OPTION_ROW_NAME(AT(name)),
+    OPTION_ROW_DIRECTORY(AT(directory)),
     {'1', OPTION_FLAG, "once", NULL, AT(once), 0, 0, "print once and end, also on a terminal"},
     {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "print JSON"},
     {0, OPTION_FLAG, "openmetrics", NULL, AT(openmetrics), 0, 0,

@@ -14,9 +14,8 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    OPTION_ROW_NAME(AT(name)),
+    OPTION_ROW_DIRECTORY(AT(directory)),
     {0, OPTION_TEXT, "node", "NAME", AT(node), 0, 0, "in a cluster: this member, not this host"},
     {'w', OPTION_SECONDS, "wait", "SECONDS", AT(wait_ms), 0, INT64_C(86400000),
      "in a cluster: wait so long for all members (default: 2)"},

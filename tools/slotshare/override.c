@@ -23,9 +23,8 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    OPTION_ROW_NAME(AT(name)),
+    OPTION_ROW_DIRECTORY(AT(directory)),
     {0, OPTION_TEXT, "binding", "B", AT(binding), 0, 0, "of this sending identity"},
     {0, OPTION_TEXT, "domain", "D", AT(domain), 0, 0, "of this domain of recipients"},
     {0, OPTION_TEXT, "host", "H", AT(host), 0, 0, "of this MX host"},

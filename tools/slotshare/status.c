@@ -18,9 +18,8 @@ struct settings {
 
 #define AT(field) offsetof(struct settings, field)
 static const struct option_row option_rows[] = {
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    OPTION_ROW_NAME(AT(name)),
+    OPTION_ROW_DIRECTORY(AT(directory)),
     {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "the bridge's answer as it is"},
     OPTION_ROW_HELP,
 };

@@ -33,9 +33,8 @@ static const struct option_row option_rows[] = {
      "where to listen (default: /run/slotshare/socket)"},
     {'g', OPTION_TEXT, "group", "GROUP", AT(group), 0, 0,
      "who may connect, besides this user: a group (default: that of the folder)"},
-    {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0, "the segment (default: slotshare)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
+    OPTION_ROW_NAME(AT(name)),
+    OPTION_ROW_DIRECTORY(AT(directory)),
     {'c', OPTION_TEXT, "config", "FILE", AT(config), 0, 0,
      "configuration to create the segment from when there is none; for a single\n"
      "host only, in a cluster the bridge creates the segment"},
