@@ -227,6 +227,16 @@ class Cluster:
     def held(self):
         return sum(w.held for w in self.workers)
 
+    def take_until(self, workers, wanted, most):
+        """These workers take what they get until they hold `wanted` together; all of the cluster
+        never hold more than `most`."""
+        def step():
+            for worker in workers:
+                worker.take_all()
+                assert self.held() <= most, f"{self.held()} held, at most {most} allowed"
+            return sum(w.held for w in workers) == wanted
+        wait_for(f"{wanted} slots on {[w.node.name for w in workers]}", step)
+
     def coordinator(self):
         """The node that all running bridges take for the coordinator, or None."""
         running = [n for n in self.nodes if n.process is not None and not n.ended()]

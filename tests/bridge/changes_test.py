@@ -32,14 +32,6 @@ class Case(unittest.TestCase):
     def limits(self, workers, limit):
         wait_for(f"limit {limit}", lambda: all(w.explain().limit == limit for w in workers))
 
-    def hold_all(self, cluster, workers, wanted):
-        def step():
-            for worker in workers:
-                worker.take_all()
-                self.assertLessEqual(cluster.held(), wanted)
-            return sum(w.held for w in workers) == wanted
-        wait_for(f"{wanted} slots", step)
-
 
 class Overrides(Case):
     def test_set_listed_replaced_and_cleared(self):
@@ -48,7 +40,7 @@ class Overrides(Case):
             workers = [cluster.worker(i) for i in range(3)]
             a, b, _ = cluster.nodes
             cluster.wait_sessions(workers)
-            self.hold_all(cluster, workers, 12)
+            cluster.take_until(workers, 12, 12)
             code, out, errors = self.override(a, "set", *HOST, "6", "--for", "1h", "--wait", "0")
             self.assertEqual((code, errors), (WAITS, ""))
             self.assertIn('limit of [host "mx.example.com"] 12 -> 6', out)
@@ -59,7 +51,7 @@ class Overrides(Case):
                 worker.give_back(keep=2)
             self.limits(workers, 6)
             self.settled(cluster.nodes)
-            self.hold_all(cluster, workers, 6)
+            cluster.take_until(workers, 6, 6)
             self.assertRegex(self.override(b, "list")[1],
                              r'^6 +\[host "mx.example.com"\] until \S+Z, .* left\n$')
             found = json.loads(self.override(b, "list", "--json")[1])
@@ -73,7 +65,7 @@ class Overrides(Case):
             self.assertEqual((code, errors), (0, ""), out)
             self.assertIn("committed", out)
             self.limits(workers, 9)
-            self.hold_all(cluster, workers, 9)
+            cluster.take_until(workers, 9, 9)
             self.assertEqual(len(b.status()["changes"]["overrides"]), 1)
             # A domain has no limit in the file: the override is its first.
             code, out, errors = self.override(a, "set", "--domain", "example.org", "4", "--for",
@@ -86,7 +78,7 @@ class Overrides(Case):
             self.assertEqual(self.override(a, "clear", "--all", "--wait", "50")[0], 0)
             self.settled(cluster.nodes)
             self.assertEqual(self.override(b, "list")[1], "none\n")
-            self.hold_all(cluster, workers, 12)
+            cluster.take_until(workers, 12, 12)
 
     def test_end(self):
         """A lower and a higher one end by themselves, on all nodes, and nothing goes over."""
@@ -111,7 +103,7 @@ class Overrides(Case):
                 for worker in workers:
                     worker.shed()
                 self.assertLessEqual(cluster.held(), 12)
-                self.hold_all(cluster, workers, 12)
+                cluster.take_until(workers, 12, 12)
                 for worker in workers:
                     worker.give_back(keep=0)
             self.assertEqual(self.settled(cluster.nodes)["changes"]["overrides"], [])
@@ -194,7 +186,7 @@ class Drained(Case):
             workers = [cluster.worker(i) for i in range(3)]
             free = cluster.worker(2, "unlimited.example.com")
             cluster.wait_sessions(workers)
-            self.hold_all(cluster, workers, 12)
+            cluster.take_until(workers, 12, 12)
             self.assertEqual(free.take(2), 2)
             a, _, victim = cluster.nodes
             code, out, _ = self.change(a, "drain", "--node", "mta3", "--wait", "0")
@@ -210,7 +202,7 @@ class Drained(Case):
             self.assertGreaterEqual(ended, 3)
             workers[2].give_back(keep=0)
             self.settled(cluster.nodes)
-            self.hold_all(cluster, workers[:2], 12)
+            cluster.take_until(workers[:2], 12, 12)
             self.assertFalse(workers[2].take())
             self.assertFalse(free.take())
             self.assertIn("drained      mta3: takes no new slots", a.ask("status")[1])
@@ -230,7 +222,7 @@ class Drained(Case):
                 worker.give_back(keep=4)
             self.settled(cluster.nodes)
             cluster.wait_sessions(workers)
-            self.hold_all(cluster, workers, 12)
+            cluster.take_until(workers, 12, 12)
             wait_for("unlimited again", free.take)
 
     def test_not_the_last(self):
@@ -243,7 +235,7 @@ class Drained(Case):
             code, _, errors = self.change(b, "drain")
             self.assertEqual(code, REFUSED)
             self.assertIn("last node", errors)
-            self.hold_all(cluster, [workers[1]], 12)
+            cluster.take_until([workers[1]], 12, 12)
             self.assertEqual(self.change(a, "drain", "--node", "nobody")[0], REFUSED)
 
 

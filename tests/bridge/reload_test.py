@@ -34,14 +34,6 @@ class Case(unittest.TestCase):
         for node in nodes:
             node.reload(node.cluster.config_of(node, limits, members))
 
-    def take_until(self, cluster, workers, wanted, most):
-        def step():
-            for worker in workers:
-                worker.take_all()
-                self.assertLessEqual(cluster.held(), most)
-            return sum(w.held for w in workers) == wanted
-        wait_for(f"{wanted} slots on {[w.node.name for w in workers]}", step)
-
 
 class Limits(Case):
     def test_lowered_and_raised(self):
@@ -74,7 +66,7 @@ class Limits(Case):
                 worker.give_back(keep=2)
             self.reach(cluster.nodes, 2)
             self.assertEqual([w.explain().limit for w in workers], [6, 6, 6])
-            self.take_until(cluster, workers, 6, 6)
+            cluster.take_until(workers, 6, 6)
             self.write(cluster.nodes, limit(9))
             self.assertEqual([n.ask("reload", "--wait", "0")[0] for n in cluster.nodes[:2]],
                              [WAITS, WAITS])
@@ -83,7 +75,7 @@ class Limits(Case):
             self.assertEqual(code, 0, out)
             self.assertIn("committed: epoch 3", out)
             self.reach(cluster.nodes, 3)
-            self.take_until(cluster, workers, 9, 9)
+            cluster.take_until(workers, 9, 9)
             code, out, _ = late.ask("reload")
             self.assertEqual((code, out), (0, f"{late.config}: in force already: epoch 3\n"))
 
@@ -117,7 +109,7 @@ class Limits(Case):
             self.assertEqual(code, 0)
             self.assertIn("withdrawn: epoch 1", out)
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 12, 12)
+            cluster.take_until(workers, 12, 12)
             self.assertEqual(a.committed(), [])
 
     def test_killed_and_rebooted(self):
@@ -161,7 +153,7 @@ class Limits(Case):
             self.assertTrue(victim.says("epoch=2 "))
             workers[2] = cluster.worker(2)
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 6, 6)
+            cluster.take_until(workers, 6, 6)
 
     def test_cannot_be_stored(self):
         """A promise that cannot be stored is not given; a commit that cannot ends the bridge."""
@@ -185,7 +177,7 @@ class Limits(Case):
             victim.start()
             self.reach(cluster.nodes, 2)
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 6, 6)
+            cluster.take_until(workers, 6, 6)
 
 
 class Members(Case):
@@ -198,7 +190,7 @@ class Members(Case):
                 node.start()
             workers = [cluster.worker(i) for i in range(3)]
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 12, 12)
+            cluster.take_until(workers, 12, 12)
             with open(first[0].config, "a", encoding="ascii") as config:
                 config.write("; kept\n")
             for node in first:
@@ -216,7 +208,7 @@ class Members(Case):
             self.reach(cluster.nodes, 2)
             workers.append(cluster.worker(3))
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 12, 12)
+            cluster.take_until(workers, 12, 12)
             # Removed alive: it holds nothing when the others may have its part.
             for node in cluster.nodes:
                 node.ask("member", "remove", "mta2", "--wait", "0")
@@ -229,7 +221,7 @@ class Members(Case):
             self.assertFalse(workers[1].take())
             self.assertEqual(first[1].kill(signal.SIGTERM), 0)
             others = [workers[i] for i in (0, 2, 3)]
-            self.take_until(cluster, others, 12, 12)
+            cluster.take_until(others, 12, 12)
             refused = subprocess.run([BRIDGE, "--config", first[1].config], capture_output=True,
                                      text=True, timeout=60, check=False)
             self.assertEqual(refused.returncode, 1)
@@ -243,7 +235,7 @@ class Members(Case):
             code, out, errors = rest[1].ask("member", "remove", "mta4", "--wait", "30")
             self.assertEqual(code, 0, out + errors)
             self.reach([rest[0], rest[1]], 4)
-            self.take_until(cluster, [workers[0], workers[2]], 12, 12)
+            cluster.take_until([workers[0], workers[2]], 12, 12)
 
 
 class NewNodes(Case):
@@ -270,7 +262,7 @@ class NewNodes(Case):
             self.reach(cluster.nodes, 1)
             workers = [cluster.worker(i) for i in range(3)]
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 12, 12)
+            cluster.take_until(workers, 12, 12)
 
     def test_one_founds_and_one_lost_its_state(self):
         """--found begins at once. A node that has lost what was stored joins as a new one."""
@@ -282,7 +274,7 @@ class NewNodes(Case):
             self.reach(cluster.nodes, 1)
             workers = [cluster.worker(i) for i in range(3)]
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 12, 12)
+            cluster.take_until(workers, 12, 12)
             self.load(cluster.nodes, limit(15))
             self.reach(cluster.nodes, 2)
             third.kill()
@@ -298,7 +290,7 @@ class NewNodes(Case):
             self.assertTrue(third.says("config_committed epoch=2"))
             workers[2] = cluster.worker(2)
             cluster.wait_sessions(workers)
-            self.take_until(cluster, workers, 15, 15)
+            cluster.take_until(workers, 15, 15)
 
 
 class State(Case):
