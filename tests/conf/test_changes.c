@@ -58,7 +58,7 @@ static void in_effect(void **state) {
     assert_int_equal(match.until, 1000);
     assert_int_not_equal(match.line, 0);
     assert_int_equal(support_resolve(&rules, "", "d", "").line, 0);
-    free((void *)(uintptr_t)rules.base);
+    free((void *)rules.base);
     conf_free(conf);
 }
 
@@ -80,7 +80,7 @@ static void digests(void **state) {
     conf_difference(plain, drained, said, sizeof said);
     assert_string_equal(said, "member b is a drained member now");
     struct conf *all[] = {plain, empty, same, other, drained};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         conf_free(all[i]);
 }
 
@@ -98,7 +98,7 @@ static void drains(void **state) {
     assert_int_equal(ruleset_members(&rules, &members, &self), SLOTSHARE_OK);
     assert_int_equal(members.count, 1);
     assert_int_equal(self, 0);
-    free((void *)(uintptr_t)rules.base);
+    free((void *)rules.base);
     conf_free(conf);
     conf = load(CLUSTER LIMITS "[changes]\nversion = 1\ndrained = a\ndrained = b\n");
     assert_false(conf->drained);
@@ -116,7 +116,7 @@ static void outside_the_host_scopes(void **state) {
     expect(&rules, "", "d", "", "domain:d", -1, false);
     expect(&rules, "", "d", "h", "host:h", 1, true);
     assert_non_null(conf_override_problem(conf, &conf->changes.override[0]));
-    free((void *)(uintptr_t)rules.base);
+    free((void *)rules.base);
     conf_free(conf);
 }
 
@@ -192,17 +192,18 @@ static void not_in_a_file(void **state) {
 
 static void newer(void **state) {
     (void)state;
-    struct conf_changes *a = calloc(1, sizeof *a);
-    struct conf_changes *b = calloc(1, sizeof *b);
-    assert_true(a != NULL && b != NULL);
-    assert_false(conf_changes_newer(a, b));
-    a->version = 1;
-    assert_true(conf_changes_newer(a, b) && !conf_changes_newer(b, a));
-    b->version = 1;
-    a->author[0] = 'x';
-    assert_true(conf_changes_newer(a, b) && !conf_changes_newer(b, a));
-    free(a);
-    free(b);
+    struct conf_changes *two = calloc(2, sizeof *two);
+    if (two == NULL) {
+        fail_msg("no memory");
+        return;
+    }
+    assert_false(conf_changes_newer(&two[0], &two[1]));
+    two[0].version = 1;
+    assert_true(conf_changes_newer(&two[0], &two[1]) && !conf_changes_newer(&two[1], &two[0]));
+    two[1].version = 1;
+    two[0].author[0] = 'x';
+    assert_true(conf_changes_newer(&two[0], &two[1]) && !conf_changes_newer(&two[1], &two[0]));
+    free(two);
 }
 
 /* What a single host's rule set knows is enough to go on without an override. */
@@ -227,7 +228,7 @@ static void back_from_a_rule_set(void **state) {
     expect(&again, "", "d", "", "domain:d", 1, true);
     const struct ruleset all[] = {rules, without, again};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        free((void *)(uintptr_t)all[i].base);
+        free((void *)all[i].base);
     conf_free(conf);
     conf_free(back);
 }
