@@ -80,7 +80,9 @@ class Faults:
         if len(running) <= 2:
             return None
         leader = self.cluster.coordinator() if coordinator else None
-        return self.cluster.index(leader) if leader else self.random.choice(running)
+        if leader and self.cluster.index(leader) in running:
+            return self.cluster.index(leader)
+        return self.random.choice(running)
 
     def back(self, i, how):
         self.away.discard(i)
