@@ -11,40 +11,18 @@
 #include "wire.pb-c.h"
 #include "wire_support.h"
 
-struct fixture {
-    struct name_table ours, theirs;
-    struct wire_names our_names, their_names;
-    struct wire_encoder *encoder;
-    struct wire_decoder *decoder;
-    struct sent sent;
-};
-
 static int set_up(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    f->our_names = names_make(&f->ours, 64);
-    f->their_names = names_make(&f->theirs, 1000);
-    f->encoder = wire_encoder_create(CLUSTER_NAME, PEER_NAME);
-    f->decoder = wire_decoder_create(CLUSTER_NAME, PEER_NAME, hash_of(SELF_NAME));
-    assert_non_null(f->encoder);
-    assert_non_null(f->decoder);
-    *state = f;
+    *state = pair_make(1000);
     return 0;
 }
 
 static int tear_down(void **state) {
-    struct fixture *f = *state;
-    sent_free(&f->sent);
-    wire_encoder_destroy(f->encoder);
-    wire_decoder_destroy(f->decoder);
-    names_free(&f->ours);
-    names_free(&f->theirs);
-    free(f);
+    pair_free(*state);
     return 0;
 }
 
 /* Decodes a copy of exactly that size. */
-static enum wire_result decode(struct fixture *f, const uint8_t *bytes, size_t size) {
+static enum wire_result decode(struct pair *f, const uint8_t *bytes, size_t size) {
     struct wire_message out;
     uint8_t *copy = malloc(size > 0 ? size : 1);
     assert_non_null(copy);
@@ -55,7 +33,7 @@ static enum wire_result decode(struct fixture *f, const uint8_t *bytes, size_t s
     return result;
 }
 
-static void encode_kind(struct fixture *f, int kind) {
+static void encode_kind(struct pair *f, int kind) {
     struct wire_message message;
     sent_free(&f->sent);
     f->ours.count = 0;
@@ -66,7 +44,7 @@ static void encode_kind(struct fixture *f, int kind) {
 /* Every message cut short at every byte is refused, or (where a field ends) is another message of
  * the same kind; the whole one is still understood afterwards. */
 static void every_truncation(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     for (int kind = WIRE_HEARTBEAT; kind <= WIRE_CHANGES; kind++) {
         encode_kind(f, kind);
         /* The body is the last field and says its length: nothing shorter is whole. */
@@ -82,7 +60,7 @@ static void every_truncation(void **state) {
 /* Every bit of every message turned over: whatever it gives, it does not crash, and the next
  * message is understood. */
 static void every_bit(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     unsigned refused = 0;
     for (int kind = WIRE_HEARTBEAT; kind <= WIRE_CHANGES; kind++) {
         encode_kind(f, kind);
@@ -100,7 +78,7 @@ static void every_bit(void **state) {
 /* Random bytes, and messages with random bytes in them; the seed is fixed, so that a failure
  * comes again. */
 static void random_bytes(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     uint64_t random = 88172645463325252U;
     uint8_t bytes[512];
     for (int round = 0; round < 200000; round++) {
@@ -127,7 +105,7 @@ static void random_bytes(void **state) {
 }
 
 static void foreign(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     static const char http[] = "GET / HTTP/1.1\r\nHost: mta1\r\n\r\n";
     static const uint8_t zeros[100];
     assert_int_equal(decode(f, (const uint8_t *)http, sizeof http - 1), WIRE_EMALFORMED);
@@ -140,7 +118,7 @@ static void foreign(void **state) {
 }
 
 /* Packs an envelope that our encoder would not make. */
-static enum wire_result decode_envelope(struct fixture *f, Wire__Envelope *envelope) {
+static enum wire_result decode_envelope(struct pair *f, Wire__Envelope *envelope) {
     size_t size = wire__envelope__get_packed_size(envelope);
     uint8_t *bytes = malloc(size);
     assert_non_null(bytes);
@@ -158,7 +136,7 @@ static void envelope_of(Wire__Envelope *envelope) {
 }
 
 static void other_senders(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     Wire__Envelope envelope;
     Wire__Vote vote = WIRE__VOTE__INIT;
     envelope_of(&envelope);
@@ -184,7 +162,7 @@ static void other_senders(void **state) {
     assert_int_equal(decode_envelope(f, &envelope), WIRE_EFROM);
 }
 
-static enum wire_result decode_record(struct fixture *f, const Wire__Record *from) {
+static enum wire_result decode_record(struct pair *f, const Wire__Record *from) {
     Wire__Envelope envelope;
     Wire__Heartbeat heartbeat = WIRE__HEARTBEAT__INIT;
     Wire__Record record = *from;
@@ -198,7 +176,7 @@ static enum wire_result decode_record(struct fixture *f, const Wire__Record *fro
 }
 
 static void bad_records(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     Wire__Record record = WIRE__RECORD__INIT;
     assert_int_equal(decode_record(f, &record), WIRE_ENAME); /* no name */
     record.counter = "host:mx.example.com";
@@ -219,7 +197,7 @@ static void bad_records(void **state) {
 }
 
 static void bad_deals(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     Wire__Envelope envelope;
     Wire__Deal deal = WIRE__DEAL__INIT;
     Wire__Part part = WIRE__PART__INIT;
@@ -255,7 +233,7 @@ static void bad_deals(void **state) {
     assert_int_equal(decode_envelope(f, &envelope), WIRE_ENAME);
 }
 
-static enum wire_result decode_fragment(struct fixture *f, uint32_t index, uint32_t count,
+static enum wire_result decode_fragment(struct pair *f, uint32_t index, uint32_t count,
                                         uint8_t *bytes, size_t size) {
     Wire__Envelope envelope;
     Wire__Fragment fragment = WIRE__FRAGMENT__INIT;
@@ -271,7 +249,7 @@ static enum wire_result decode_fragment(struct fixture *f, uint32_t index, uint3
 }
 
 static void bad_fragments(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     uint8_t *bytes = calloc(1, WIRE_PART_MAX);
     assert_non_null(bytes);
     assert_int_equal(decode_fragment(f, 0, 0, bytes, 1), WIRE_ERANGE);
@@ -296,7 +274,7 @@ static void bad_fragments(void **state) {
 
 /* A part within a part would let a message hold itself. */
 static void nested_fragments(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     Wire__Envelope envelope;
     Wire__Fragment fragment = WIRE__FRAGMENT__INIT;
     envelope_of(&envelope);
@@ -313,7 +291,7 @@ static void nested_fragments(void **state) {
 
 /* Two bytes on the network must not cost a hundred in memory without end. */
 static void many_tiny_records(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     enum { COUNT = 2000000 };
     uint8_t *whole = malloc(2 * COUNT + 64);
     assert_non_null(whole);

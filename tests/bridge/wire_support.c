@@ -298,3 +298,24 @@ void expect_same(const struct wire_message *a, struct name_table *a_names,
         break;
     }
 }
+
+struct pair *pair_make(uint32_t max_names) {
+    struct pair *pair = calloc(1, sizeof *pair);
+    assert_non_null(pair);
+    pair->our_names = names_make(&pair->ours, max_names);
+    pair->their_names = names_make(&pair->theirs, max_names);
+    pair->encoder = wire_encoder_create(CLUSTER_NAME, PEER_NAME);
+    pair->decoder = wire_decoder_create(CLUSTER_NAME, PEER_NAME, hash_of(SELF_NAME));
+    assert_non_null(pair->encoder);
+    assert_non_null(pair->decoder);
+    return pair;
+}
+
+void pair_free(struct pair *pair) {
+    sent_free(&pair->sent);
+    wire_encoder_destroy(pair->encoder);
+    wire_decoder_destroy(pair->decoder);
+    names_free(&pair->ours);
+    names_free(&pair->theirs);
+    free(pair);
+}

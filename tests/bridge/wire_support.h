@@ -29,6 +29,17 @@ void sample(enum wire_kind kind, struct name_table *table, struct wire_message *
 void expect_same(const struct wire_message *a, struct name_table *a_names,
                  const struct wire_message *b, struct name_table *b_names);
 
+/** A sender, the receiver of what it has sent, and the names that each of them knows. */
+struct pair {
+    struct name_table ours, theirs;
+    struct wire_names our_names, their_names;
+    struct wire_encoder *encoder;
+    struct wire_decoder *decoder;
+    struct sent sent;
+};
+struct pair *pair_make(uint32_t max_names);
+void pair_free(struct pair *pair);
+
 #define SELF_NAME "mta2"
 #define PEER_NAME "mta1"
 #define CLUSTER_NAME "west"

@@ -10,45 +10,23 @@
 
 #include "wire_support.h"
 
-struct fixture {
-    struct name_table ours, theirs;
-    struct wire_names our_names, their_names;
-    struct wire_encoder *encoder;
-    struct wire_decoder *decoder;
-    struct sent sent;
-};
-
 static int set_up(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    f->our_names = names_make(&f->ours, 20000);
-    f->their_names = names_make(&f->theirs, 20000);
-    f->encoder = wire_encoder_create(CLUSTER_NAME, PEER_NAME);
-    f->decoder = wire_decoder_create(CLUSTER_NAME, PEER_NAME, hash_of(SELF_NAME));
-    assert_non_null(f->encoder);
-    assert_non_null(f->decoder);
-    *state = f;
+    *state = pair_make(20000);
     return 0;
 }
 
 static int tear_down(void **state) {
-    struct fixture *f = *state;
-    sent_free(&f->sent);
-    wire_encoder_destroy(f->encoder);
-    wire_decoder_destroy(f->decoder);
-    names_free(&f->ours);
-    names_free(&f->theirs);
-    free(f);
+    pair_free(*state);
     return 0;
 }
 
-static void encode(struct fixture *f, const struct wire_message *message) {
+static void encode(struct pair *f, const struct wire_message *message) {
     assert_int_equal(wire_encode(f->encoder, message, &f->our_names, sent_add, &f->sent), 0);
 }
 
 /* Every kind, twice with the same encoder and decoder: nothing stays behind. */
 static void every_kind(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     /* The other side knows other names under these keys. */
     names_add(&f->theirs, "host:other.example.org");
     for (int round = 0; round < 2; round++) {
@@ -70,7 +48,7 @@ static void every_kind(void **state) {
 
 /* All zero is a message, too. */
 static void empty_messages(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     for (int kind = WIRE_HEARTBEAT; kind <= WIRE_CHANGES; kind++) {
         struct wire_message message = {.kind = (enum wire_kind)kind};
         struct wire_message back = {0};
@@ -90,7 +68,7 @@ static void empty_messages(void **state) {
 
 /* Who is not the coordinator leaves the records alone: no keys are made for them. */
 static void without_records(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     struct wire_message message;
     struct wire_message back = {0};
     sample(WIRE_HEARTBEAT, &f->ours, &message);
@@ -105,7 +83,7 @@ static void without_records(void **state) {
 
 /* A receiver that has no keys left says so, and uses what it could understand. */
 static void no_keys_left(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     struct wire_message message;
     struct wire_message back = {0};
     f->theirs.max = 1;
@@ -129,7 +107,7 @@ static void no_keys_left(void **state) {
 
 /* Keys without a name are a mistake of ours: nothing is sent. */
 static void unknown_key(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     struct core_record record = {.key = 5};
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     message.heartbeat.records = 1;
@@ -143,7 +121,7 @@ static void unknown_key(void **state) {
     assert_int_equal(f->sent.count, 0);
 }
 
-static struct core_record *many_records(struct fixture *f, uint32_t count) {
+static struct core_record *many_records(struct pair *f, uint32_t count) {
     struct core_record *record = calloc(count, sizeof *record);
     assert_non_null(record);
     for (uint32_t i = 0; i < count; i++) {
@@ -156,7 +134,7 @@ static struct core_record *many_records(struct fixture *f, uint32_t count) {
 
 /* A large message travels in parts, each of which fits. */
 static void large_message(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     enum { COUNT = 2500 };
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     struct wire_message back = {0};
@@ -182,7 +160,7 @@ static void large_message(void **state) {
 
 /* Lost, doubled and reordered parts: the message is gone, the next one is whole. */
 static void lost_parts(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     struct wire_message back = {0};
     struct core_record *record = many_records(f, 2500);
@@ -210,7 +188,7 @@ static void lost_parts(void **state) {
 
 /* A message that is not split may come between parts. */
 static void between_parts(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     struct wire_message vote;
     struct wire_message back = {0};
@@ -232,7 +210,7 @@ static void between_parts(void **state) {
 
 /* More than one message may hold is not sent at all. */
 static void too_large(void **state) {
-    struct fixture *f = *state;
+    struct pair *f = *state;
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     enum { COUNT = 20000 };
     struct core_record *record = calloc(COUNT, sizeof *record);
