@@ -188,14 +188,8 @@ static void begin(struct sim *sim, uint64_t seed, bool drains) {
     struct draw draw = {.sim = sim, .random = seed * 32452843 + 5, .drains = drains};
     int n = (int)PICK(&draw, 2, 3, 3, 4, 5);
     int32_t limits[2] = {(int32_t)PICK(&draw, 2, n, 20), (int32_t)PICK(&draw, 30, 60)};
-    struct core_timers timers = core_timers_default();
+    struct core_timers timers = sim_short_timers();
 
-    timers.session = 4000;
-    timers.drain = 3000;
-    timers.grace = 800;
-    timers.leader = 1500;
-    timers.cool = 1500;
-    timers.rotation = 2000;
     sim->drawn_nodes = n;
     sim->new_nodes = chance(&draw, .3);
     sim->reboot_clock = chance(&draw, .5);

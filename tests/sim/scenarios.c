@@ -258,7 +258,8 @@ static void nasty_fault(struct draw *draw, double at) {
     } else {
         uint64_t part = chance(draw, .6) ? (uint64_t)1 << any : random_part(draw);
         double y = uniform(draw, 0, 1);
-        bool out = y<.75, in = y> .2;
+        bool out = y < .75;
+        bool in = y > .2;
         cut(draw, at, part, out, in, PICK(draw, 1, 3, 5, 9, 16, 30));
     }
 }
@@ -267,14 +268,8 @@ static void nasty_begin(struct sim *sim, uint64_t seed) {
     struct draw draw = {.sim = sim, .random = seed * 104729 + 7};
     int n = draw.n = (int)PICK(&draw, 3, 3, 5);
     int32_t limits[3] = {(int32_t)PICK(&draw, 1, 2, n), (int32_t)PICK(&draw, 2 * n, 20), 40};
-    struct core_timers timers = core_timers_default();
+    struct core_timers timers = sim_short_timers();
 
-    timers.session = 4000;
-    timers.drain = 3000;
-    timers.grace = 800;
-    timers.leader = 1500;
-    timers.cool = 1500;
-    timers.rotation = 2000;
     draw.seconds = PICK(&draw, 30, 50);
     start(&draw, seed, limits, 3, (uint32_t)PICK(&draw, 50, 90), &timers);
     sim->hold_s = PICK(&draw, 1, 4);

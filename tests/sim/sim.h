@@ -337,6 +337,8 @@ void plan_next(struct sim *sim);
 void plan_calm(struct sim *sim);
 
 /* ---- world ---- */
+/** Timers of seconds, so that what they do happens in a short run. */
+struct core_timers sim_short_timers(void);
 /** A world with one configuration of n members; members 0 to n - 1 exist. */
 void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int keys,
                uint32_t reserve_percent, const struct core_timers *timers);

@@ -134,6 +134,18 @@ bool sim_is_member(const struct sim_config *config, uint64_t hash) {
     return false;
 }
 
+struct core_timers sim_short_timers(void) {
+    struct core_timers timers = core_timers_default();
+
+    timers.session = 4000;
+    timers.drain = 3000;
+    timers.grace = 800;
+    timers.leader = 1500;
+    timers.cool = 1500;
+    timers.rotation = 2000;
+    return timers;
+}
+
 void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int keys,
                uint32_t reserve_percent, const struct core_timers *timers) {
     sim->noise = sim_mix(seed) ^ sim->noise * 0x2545f4914f6cdd1du;
