@@ -42,8 +42,7 @@ static void feed(struct daemon *daemon, const struct member *member,
         core_on_vote(daemon->core, daemon->now, &message->vote);
         break;
     case WIRE_TOTALS:
-        totals_heard(daemon->totals, (uint32_t)(member - daemon->member), daemon->now,
-                     &message->totals);
+        daemon_totals_heard(daemon, member, &message->totals);
         break;
     case WIRE_CHANGES:
         daemon_changes_heard(daemon, member, &message->changes);

@@ -2,7 +2,8 @@
 #ifndef SLOTSHARE_BRIDGE_DAEMON_INTERNAL_H
 #define SLOTSHARE_BRIDGE_DAEMON_INTERNAL_H
 /** What the parts of the daemon share: daemon_open.c, daemon.c (main loop), daemon_act.c (what the
- * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log, totals),
+ * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log),
+ * daemon_totals.c (what all have in use, for people),
  * daemon_config.c (reload, promise, commit), daemon_changes.c (overrides, drained nodes),
  * daemon_start.c (which configuration to start with), daemon_member.c (members that come and go),
  * daemon_admin.c (what operators ask for), daemon_nodes.c (what they ask for about all nodes). */
@@ -126,7 +127,6 @@ struct daemon {
     uint32_t keys_max;
     bool scan_wanted;
     uint64_t leave_until; /**< 0: not leaving */
-    uint64_t totals_sweep;
 
     struct control_memory memory; /**< as last stored */
     struct shown shown;
@@ -154,6 +154,9 @@ void daemon_hear(struct daemon *daemon, struct member *member);
 void daemon_show(struct daemon *daemon);
 /** Publish what is in use here, and show the sums over all members. */
 void daemon_totals(struct daemon *daemon);
+/** What a member has said of that. */
+void daemon_totals_heard(struct daemon *daemon, const struct member *member,
+                         const struct wire_totals *message);
 /** Publish a message; failures are logged and counted, the protocol lives with the loss. */
 void daemon_send(struct daemon *daemon, const struct wire_message *message);
 

@@ -49,10 +49,13 @@ struct wire_total {
 
 struct wire_totals {
     uint64_t sweep;
+    uint64_t number; /**< of the message in its sweep, from 1; 0: the member does not number them */
     bool last;       /**< of its sweep: what it did not name is not in use */
     bool no_session; /**< the member has none */
     uint32_t count;
     const struct wire_total *total;
+    uint32_t lost;           /**< at most CORE_MEMBERS_MAX */
+    const uint64_t *lost_of; /**< hashes of the members that are asked for a whole sweep */
 };
 
 /** What operators have changed without the file. */

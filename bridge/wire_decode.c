@@ -252,8 +252,13 @@ static enum wire_result take_totals(struct wire_decoder *decoder, const Wire__To
     struct wire_total *total = arena_array(&decoder->arena, from->n_total, sizeof *total);
     if (total == NULL)
         return WIRE_EMEMORY;
+    if (from->n_lost > CORE_MEMBERS_MAX)
+        return WIRE_ERANGE;
     *to = (struct wire_totals){
         .sweep = from->sweep,
+        .number = from->number,
+        .lost = (uint32_t)from->n_lost,
+        .lost_of = from->lost,
         .last = from->last,
         .no_session = from->no_session,
         .count = (uint32_t)from->n_total,

@@ -242,9 +242,14 @@ static bool pack_totals(struct wire_encoder *encoder, const struct wire_totals *
                         Wire__Totals *to) {
     Wire__Total *total = arena_array(&encoder->arena, from->count, sizeof *total);
     to->total = pointers(&encoder->arena, from->count);
-    if (total == NULL || to->total == NULL)
+    to->lost = arena_array(&encoder->arena, from->lost, sizeof *to->lost);
+    if (total == NULL || to->total == NULL || to->lost == NULL)
         return false;
     to->sweep = from->sweep;
+    to->number = from->number;
+    to->n_lost = from->lost;
+    for (uint32_t i = 0; i < from->lost; i++)
+        to->lost[i] = from->lost_of[i];
     to->last = from->last;
     to->no_session = from->no_session;
     to->n_total = from->count;

@@ -131,6 +131,7 @@ static void sample_deal(struct name_table *table, struct core_deal *to) {
 }
 
 void sample(enum wire_kind kind, struct name_table *table, struct wire_message *out) {
+    static const uint64_t lost[2] = {0x4321, UINT64_MAX};
     static const struct wire_total total[2] = {
         {"host:mx.example.com", 3, 0, 7, 65000},
         {"binding:Bulk", CONF_LIMIT_MAX, CONF_LIMIT_MAX, CONF_LIMIT_MAX, UINT64_MAX}};
@@ -151,8 +152,14 @@ void sample(enum wire_kind kind, struct name_table *table, struct wire_message *
             (struct core_vote){hash_of(PEER_NAME), hash_of(SELF_NAME), 5, 6, 7, true, {8, 9}};
         break;
     case WIRE_TOTALS:
-        out->totals = (struct wire_totals){
-            .sweep = 4, .last = true, .no_session = true, .count = 2, .total = total};
+        out->totals = (struct wire_totals){.sweep = 4,
+                                           .number = 5,
+                                           .last = true,
+                                           .no_session = true,
+                                           .count = 2,
+                                           .total = total,
+                                           .lost = 2,
+                                           .lost_of = lost};
         break;
     case WIRE_CHANGES:
         out->changes = (struct wire_changes){"[changes]\nversion = 1\n", true};
@@ -257,6 +264,10 @@ static void same_vote(const struct core_vote *a, const struct core_vote *b) {
 
 static void same_totals(const struct wire_totals *a, const struct wire_totals *b) {
     assert_int_equal(a->sweep, b->sweep);
+    assert_int_equal(a->number, b->number);
+    assert_int_equal(a->lost, b->lost);
+    for (uint32_t i = 0; i < a->lost; i++)
+        assert_int_equal(a->lost_of[i], b->lost_of[i]);
     assert_int_equal(a->last, b->last);
     assert_int_equal(a->no_session, b->no_session);
     assert_int_equal(a->count, b->count);

@@ -183,6 +183,11 @@ static void make_totals(struct made *made, struct input *input) {
         total->counter = name(input);
         total->in_use = figure(input);
     }
+    to->number = number(input);
+    to->n_lost = length(input);
+    to->lost = made->vouched;
+    for (size_t i = 0; i < to->n_lost; i++)
+        to->lost[i] = number(input);
 }
 
 /* A part of a large message: some bytes of the input, which may themselves be an envelope. */
