@@ -16,7 +16,7 @@ enum {
     SWEEP_MS = 1000,
     LEAVE_MS = 3000,      /* for what is handed back to be confirmed, by a new coordinator, too */
     LEAVE_ALONE_MS = 500, /* the same, when there is nobody who could */
-    FDS_MAX = CORE_MEMBERS_MAX + 4,
+    FDS_MAX = CORE_MEMBERS_MAX + 5,
 };
 
 /* What the counters that matter now look like. */
@@ -143,7 +143,7 @@ static int until_next(const struct daemon *daemon) {
 }
 
 /* What may have news; which member's, in *from. Anew each time: members come and go. */
-enum { FD_SIGNAL, FD_DOORBELL, FD_NET, FD_ADMIN, FD_MEMBERS };
+enum { FD_SIGNAL, FD_DOORBELL, FD_NET, FD_ADMIN, FD_WEB, FD_MEMBERS };
 
 static nfds_t fill(struct daemon *daemon, struct pollfd *fds, struct member **from) {
     nfds_t count = FD_MEMBERS;
@@ -151,6 +151,7 @@ static nfds_t fill(struct daemon *daemon, struct pollfd *fds, struct member **fr
     fds[FD_DOORBELL] = (struct pollfd){.fd = daemon->doorbell_fd, .events = POLLIN};
     fds[FD_NET] = (struct pollfd){.fd = net_event_fd(daemon->net), .events = POLLIN};
     fds[FD_ADMIN] = (struct pollfd){.fd = admin_fd(daemon->admin), .events = POLLIN};
+    fds[FD_WEB] = (struct pollfd){.fd = web_questions_fd(daemon->web), .events = POLLIN};
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
         struct member *member = &daemon->member[i];
         if (member->hash == 0 || member->self)
@@ -214,6 +215,8 @@ enum daemon_end daemon_run(struct daemon *daemon) {
             on_signal(daemon);
         if ((fds[FD_ADMIN].revents & POLLIN) != 0)
             daemon_admin(daemon);
+        if ((fds[FD_WEB].revents & POLLIN) != 0)
+            daemon_web(daemon);
         daemon->now = control_now();
         web_alive(daemon->web, daemon->now);
         on_time(daemon);

@@ -171,6 +171,8 @@ void daemon_answer_from(struct daemon *daemon, const json_t *request, json_t *re
                         json_t *errors);
 void daemon_answer_events(struct daemon *daemon, const json_t *request, json_t *reply,
                           json_t *errors);
+/** What "nodes" answers, for those who ask over HTTP. */
+void daemon_web(struct daemon *daemon);
 
 /* ---- members ---- */
 

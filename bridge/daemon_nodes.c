@@ -195,14 +195,12 @@ static int32_t limit_of(const struct daemon *daemon, const char *counter) {
 
 /* ---- commands ---- */
 
-void daemon_answer_nodes(struct daemon *daemon, const json_t *request, json_t *reply,
-                         json_t *errors) {
-    const char *counter = json_string_value(json_object_get(request, "counter"));
+/* counter: NULL: all together. */
+static void tell_nodes(struct daemon *daemon, const char *counter, json_t *reply) {
     json_t *nodes = json_array();
     json_t *waits = json_array();
     uint32_t wanting = 0;
     uint32_t asking = 0;
-    (void)errors;
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
         struct node node;
         if (daemon->member[i].hash == 0)
@@ -217,6 +215,22 @@ void daemon_answer_nodes(struct daemon *daemon, const json_t *request, json_t *r
     waits_of_cluster(daemon, limit, wanting, asking, waits);
     set(reply, "nodes", nodes);
     set(reply, "waits", waits);
+}
+
+void daemon_answer_nodes(struct daemon *daemon, const json_t *request, json_t *reply,
+                         json_t *errors) {
+    (void)errors;
+    tell_nodes(daemon, json_string_value(json_object_get(request, "counter")), reply);
+}
+
+static json_t *nodes_for_web(void *arg, const char *counter) {
+    json_t *reply = json_object();
+    tell_nodes(arg, *counter != '\0' ? counter : NULL, reply);
+    return reply;
+}
+
+void daemon_web(struct daemon *daemon) {
+    web_answer_questions(daemon->web, nodes_for_web, daemon);
 }
 
 struct listing {

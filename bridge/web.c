@@ -16,8 +16,11 @@
 #include "../show/json.h"
 #include "../show/metrics.h"
 #include "../show/snapshot.h"
+#include "../show/tables.h"
+#include "../show/told.h"
 #include "events.h"
 #include "history.h"
+#include "question.h"
 #include "status_page.h"
 
 enum {
@@ -35,6 +38,7 @@ struct web {
     struct snapshot snapshot;
     struct history *history;
     struct events *events;
+    struct questions *questions; /* has a lock of its own: the main loop must not wait for ours */
     bool stopping;
     _Atomic uint64_t alive;             /* relaxed: a moment, nothing hangs on it */
     _Atomic uint64_t refused[REFUSALS]; /* the same */
@@ -95,6 +99,29 @@ static void answer_page(struct answer *answer, struct web *web) {
         memcpy(answer->body, status_page, status_page_size);
 }
 
+/* As shmstat prints it, for who has no script. */
+static void answer_tables(struct answer *answer, struct web *web) {
+    static const unsigned views = 1U << VIEW_COUNTERS | 1U << VIEW_MEMBERS | 1U << VIEW_EVENTS;
+    struct snapshot *snapshot = &web->snapshot;
+    int result = read_segment(web);
+    FILE *out = result == SLOTSHARE_OK ? open_memstream(&answer->body, &answer->size) : NULL;
+    if (out == NULL) {
+        answer_trouble(answer, web, result);
+        return;
+    }
+    if (snapshot->counters > COUNTERS_SHOWN)
+        snapshot->counters = COUNTERS_SHOWN;
+    json_t *events = json_pack("{s:o}", "events", events_json(web->events, 0));
+    const bool good =
+        events != NULL && told_events(snapshot, events) && tables_show(out, snapshot, views, "");
+    json_decref(events);
+    answer->type = "text/plain; charset=utf-8";
+    if (fclose(out) == 0 && good)
+        return;
+    free(answer->body);
+    answer_trouble(answer, web, SLOTSHARE_ESYSTEM);
+}
+
 static json_t *json_refused(const struct web *web) {
     json_t *out = json_object();
     for (size_t i = 0; i < REFUSALS; i++)
@@ -116,7 +143,7 @@ static void answer_status(struct answer *answer, struct web *web) {
         snapshot->counters = COUNTERS_SHOWN;
     json_t *out = json_of(snapshot);
     answer->type = "application/json";
-    /* What other nodes hold is known to the main loop alone: shmstat asks it. */
+    /* What other nodes hold is known to the main loop alone: that is nodes.json. */
     if (out != NULL && json_object_del(out, "nodes") == 0 && json_object_del(out, "told") == 0 &&
         json_object_set_new(out, "events", events_json(web->events, 0)) == 0 &&
         json_object_set_new(out, "left_out",
@@ -173,12 +200,10 @@ static void answer_health(struct answer *answer, struct web *web) {
 
 static const struct route {
     const char *path;
-    void (*make)(struct answer *answer, struct web *web);
+    void (*make)(struct answer *answer, struct web *web); /* NULL: the main loop answers */
 } routes[] = {
-    {"/", answer_page},
-    {"/status.json", answer_status},
-    {"/metrics", answer_metrics},
-    {"/healthz", answer_health},
+    {"/", answer_page},    {"/status.json", answer_status}, {"/status.txt", answer_tables},
+    {"/nodes.json", NULL}, {"/metrics", answer_metrics},    {"/healthz", answer_health},
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 
@@ -201,6 +226,66 @@ static nng_http_res *response(const struct answer *answer) {
     return NULL;
 }
 
+/* Send it to who asked, and free its body. */
+static void finish(nng_aio *aio, struct answer *answer) {
+    nng_http_res *out = answer->body != NULL ? response(answer) : NULL;
+    free(answer->body);
+    nng_aio_set_output(aio, 0, out);
+    nng_aio_finish(aio, out != NULL ? 0 : NNG_ENOMEM);
+}
+
+/* Questions that were asked before `before` go back without an answer. */
+static void give_up(struct web *web, uint64_t before) {
+    struct question question;
+    while (questions_take(web->questions, before, &question)) {
+        struct answer answer = {0};
+        answer_text(&answer, NNG_HTTP_STATUS_SERVICE_UNAVAILABLE, "the bridge stands still\n");
+        finish(question.aio, &answer);
+    }
+}
+
+/* @return -1: no hexadecimal digit. */
+static int hex(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* The value of "counter" in a query (what follows the path, '?' first), "" when it has none.
+ * @return false: it is longer than any name. */
+static bool counter_of(const char *query, char *out, size_t size) {
+    static const char key[] = "counter=";
+    size_t length = 0;
+    const char *at = query;
+    while (*at != '\0' && strncmp(at + 1, key, sizeof key - 1) != 0)
+        at += 1 + strcspn(at + 1, "&");
+    for (at += *at != '\0' ? sizeof key : 0; *at != '\0' && *at != '&' && length < size; at++) {
+        out[length] = *at == '+' ? ' ' : *at;
+        if (*at == '%' && hex(at[1]) >= 0 && hex(at[2]) >= 0) {
+            out[length] = (char)(hex(at[1]) * 16 + hex(at[2]));
+            at += 2;
+        }
+        length++;
+    }
+    if (length == size)
+        return false;
+    out[length] = '\0';
+    return true;
+}
+
+static void ask_main_loop(struct web *web, nng_aio *aio, const char *query) {
+    struct question question = {.aio = aio, .asked = control_now()};
+    struct answer answer = {0};
+    if (!counter_of(query, question.counter, sizeof question.counter))
+        answer_text(&answer, NNG_HTTP_STATUS_BAD_REQUEST, "no counter has so long a name\n");
+    else if (questions_put(web->questions, &question))
+        return;
+    else
+        answer_text(&answer, NNG_HTTP_STATUS_SERVICE_UNAVAILABLE, "too many ask for the nodes\n");
+    finish(aio, &answer);
+}
+
 /* In one of nng's threads. The path is found again in the request: a handler can carry one pointer
  * only, and that is the server's. */
 static void handle(nng_aio *aio) {
@@ -208,19 +293,24 @@ static void handle(nng_aio *aio) {
     struct web *web = nng_http_handler_get_data(nng_aio_get_input(aio, 1));
     const char *path = nng_http_req_get_uri(request);
     const size_t length = strcspn(path, "?");
+    const struct route *route = NULL;
     struct answer answer = {.status = NNG_HTTP_STATUS_OK};
-    (void)pthread_mutex_lock(&web->lock);
     for (size_t i = 0; i < ROUTES; i++) {
         if (strlen(routes[i].path) == length && strncmp(routes[i].path, path, length) == 0)
-            routes[i].make(&answer, web);
+            route = &routes[i];
     }
-    (void)pthread_mutex_unlock(&web->lock);
-    if (answer.body == NULL && answer.type == NULL)
+    if (route != NULL && route->make == NULL) {
+        ask_main_loop(web, aio, path + length);
+        return;
+    }
+    if (route != NULL) {
+        (void)pthread_mutex_lock(&web->lock);
+        route->make(&answer, web);
+        (void)pthread_mutex_unlock(&web->lock);
+    } else {
         answer_text(&answer, NNG_HTTP_STATUS_NOT_FOUND, "no such page\n");
-    nng_http_res *out = answer.body != NULL ? response(&answer) : NULL;
-    free(answer.body);
-    nng_aio_set_output(aio, 0, out);
-    nng_aio_finish(aio, out != NULL ? 0 : NNG_ENOMEM);
+    }
+    finish(aio, &answer);
 }
 
 /* Every HISTORY_MS, in one of nng's threads. */
@@ -233,6 +323,8 @@ static void sample(void *arg) {
         nng_sleep_aio(HISTORY_MS, web->timer);
     }
     (void)pthread_mutex_unlock(&web->lock);
+    const uint64_t now = control_now();
+    give_up(web, now > ALIVE_MS ? now - ALIVE_MS : 0);
 }
 
 static int add_routes(struct web *web) {
@@ -277,9 +369,10 @@ int web_open(struct web **out, const char *url, const char *name, const char *di
         web_alive(web, control_now());
         web->events = events;
         web->history = history_create();
+        web->questions = questions_create();
         web->name = strdup(name);
         web->directory = directory != NULL ? strdup(directory) : NULL;
-        if (web->history != NULL && web->name != NULL &&
+        if (web->history != NULL && web->questions != NULL && web->name != NULL &&
             (directory == NULL || web->directory != NULL)) {
             /* Not there yet: each reading tries again. */
             (void)source_open(&web->source, web->name, web->directory);
@@ -306,6 +399,25 @@ void web_refusals(struct web *web, const uint64_t count[REFUSALS]) {
         atomic_store_explicit(&web->refused[i], count[i], memory_order_relaxed);
 }
 
+int web_questions_fd(const struct web *web) {
+    return web != NULL ? questions_fd(web->questions) : -1;
+}
+
+void web_answer_questions(struct web *web, json_t *(*make)(void *arg, const char *counter),
+                          void *arg) {
+    struct question question;
+    for (size_t i = 0; i < QUESTIONS_MAX; i++) { /* more come meanwhile: another time */
+        if (!questions_take(web->questions, UINT64_MAX, &question))
+            break;
+        json_t *said = make(arg, question.counter);
+        struct answer answer = {.status = NNG_HTTP_STATUS_OK, .type = "application/json"};
+        answer.body = said != NULL ? json_dumps(said, JSON_COMPACT) : NULL;
+        answer.size = answer.body != NULL ? strlen(answer.body) : 0;
+        json_decref(said);
+        finish(question.aio, &answer);
+    }
+}
+
 void web_close(struct web *web) {
     if (web == NULL)
         return;
@@ -317,12 +429,16 @@ void web_close(struct web *web) {
         nng_aio_free(web->timer);
     }
     if (web->server != NULL) {
+        /* It waits for the requests that are open; the main loop has ended. */
+        questions_close(web->questions);
+        give_up(web, UINT64_MAX);
         nng_http_server_stop(web->server);
         nng_http_server_release(web->server);
     }
     snapshot_free(&web->snapshot);
     source_close(&web->source);
     history_destroy(web->history);
+    questions_destroy(web->questions);
     free(web->name);
     free(web->directory);
     (void)pthread_mutex_destroy(&web->lock);

@@ -14,6 +14,8 @@
 #include "shmstat.h"
 #include "show/json.h"
 #include "show/metrics.h"
+#include "show/tables.h"
+#include "show/view.h"
 
 static const char program[] = "shmstat";
 
@@ -114,6 +116,15 @@ static int show_told(struct snapshot *snapshot, const struct settings *settings,
     return refused ? NOTHING : EX_UNAVAILABLE;
 }
 
+/* The tables for people. */
+static unsigned views_of(const struct settings *settings) {
+    return settings->events ? 1U << VIEW_EVENTS
+                            : 1U << VIEW_COUNTERS | (settings->from != NULL ? 0
+                                                     : settings->counter != NULL
+                                                         ? 1U << VIEW_SLOTS | 1U << VIEW_NODES
+                                                         : 1U << VIEW_OWNERS | 1U << VIEW_MEMBERS);
+}
+
 static int show(struct snapshot *snapshot, const struct settings *settings) {
     char trouble[1024] = "";
     const int status = show_told(snapshot, settings, trouble, sizeof trouble);
@@ -129,7 +140,7 @@ static int show(struct snapshot *snapshot, const struct settings *settings) {
         return NOTHING;
     }
     if (settings->json ? !json_show(stdout, snapshot)
-                       : !text_show(stdout, snapshot, settings, trouble)) {
+                       : !tables_show(stdout, snapshot, views_of(settings), trouble)) {
         fprintf(stderr, "shmstat: no memory for the display, or nowhere to print it\n");
         return EX_OSERR;
     }

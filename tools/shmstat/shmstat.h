@@ -34,12 +34,6 @@ enum { CLUSTER_FROM = 1, CLUSTER_NODES = 2, CLUSTER_EVENTS = 4 };
 bool cluster_ask(const struct settings *settings, unsigned what, const char *counter,
                  struct snapshot *snapshot, bool *refused, char *error, size_t size);
 
-/** Print a snapshot as text, as the settings want it.
- * @param trouble  why the bridge has told nothing; "": it was not asked, or has
- * @return false: no memory */
-bool text_show(FILE *out, const struct snapshot *snapshot, const struct settings *settings,
-               const char *trouble);
-
 /**
  * Show the segment live on the terminal, until the user quits, the count is reached, or SIGINT,
  * SIGTERM or SIGHUP arrives.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The one-shot display: plain text, for pipes, files and mails. */
+#include "tables.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
-#include "shmstat.h"
-#include "show/view.h"
+#include "view.h"
 
 enum { CELL_MAX = 512, COLUMNS_MAX = 32 };
 
@@ -127,10 +127,15 @@ static bool show_nodes(FILE *out, const struct snapshot *snapshot, const char *t
     return true;
 }
 
-bool text_show(FILE *out, const struct snapshot *snapshot, const struct settings *settings,
-               const char *trouble) {
+static bool wanted(unsigned views, enum view_name name) {
+    return (views & 1U << name) != 0;
+}
+
+bool tables_show(FILE *out, const struct snapshot *snapshot, unsigned views, const char *trouble) {
+    static const enum view_name rest[] = {VIEW_OWNERS, VIEW_SLOTS};
     struct view_fact fact[VIEW_FACTS];
     size_t facts = view_facts(snapshot, fact);
+    bool good = true;
 
     for (size_t i = 0; i < facts; i++) {
         fprintf(out, "%-12s %s\n", fact[i].label, fact[i].text);
@@ -139,22 +144,24 @@ bool text_show(FILE *out, const struct snapshot *snapshot, const struct settings
         fputs("warning      the segment is damaged: entries that make no sense are left out\n",
               out);
     }
-    if (settings->events) {
-        return show_view(out, snapshot, VIEW_EVENTS);
+    if (wanted(views, VIEW_COUNTERS)) {
+        good = show_view(out, snapshot, VIEW_COUNTERS);
+        if (snapshot->idle > 0) {
+            fprintf(out, "(%zu idle; --idle shows %s)\n", snapshot->idle,
+                    snapshot->idle == 1 ? "it" : "them");
+        }
     }
-    if (!show_view(out, snapshot, VIEW_COUNTERS)) {
-        return false;
+    for (size_t i = 0; i < sizeof rest / sizeof *rest && good; i++) {
+        good = !wanted(views, rest[i]) || show_view(out, snapshot, rest[i]);
     }
-    if (snapshot->idle > 0) {
-        fprintf(out, "(%zu idle; --idle shows %s)\n", snapshot->idle,
-                snapshot->idle == 1 ? "it" : "them");
+    if (good && wanted(views, VIEW_MEMBERS) && snapshot->members > 0) {
+        good = show_view(out, snapshot, VIEW_MEMBERS);
     }
-    if (settings->from != NULL) {
-        return true;
+    if (good && wanted(views, VIEW_NODES)) {
+        good = show_nodes(out, snapshot, trouble);
     }
-    if (settings->counter != NULL) {
-        return show_view(out, snapshot, VIEW_SLOTS) && show_nodes(out, snapshot, trouble);
+    if (good && wanted(views, VIEW_EVENTS)) {
+        good = show_view(out, snapshot, VIEW_EVENTS);
     }
-    return show_view(out, snapshot, VIEW_OWNERS) &&
-           (snapshot->members == 0 || show_view(out, snapshot, VIEW_MEMBERS));
+    return good;
 }
