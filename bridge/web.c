@@ -261,7 +261,7 @@ static bool counter_of(const char *query, char *out, size_t size) {
     while (*at != '\0' && strncmp(at + 1, key, sizeof key - 1) != 0)
         at += 1 + strcspn(at + 1, "&");
     for (at += *at != '\0' ? sizeof key : 0; *at != '\0' && *at != '&' && length < size; at++) {
-        out[length] = *at == '+' ? ' ' : *at;
+        out[length] = (char)(*at == '+' ? ' ' : *at);
         if (*at == '%' && hex(at[1]) >= 0 && hex(at[2]) >= 0) {
             out[length] = (char)(hex(at[1]) * 16 + hex(at[2]));
             at += 2;
