@@ -10,9 +10,10 @@
 
 enum { WORDS_MAX = 24, ROOM = 4096 };
 
-static const struct command *const commands[] = {&command_check, &command_explain, &command_member,
-                                                 &command_mx,    &command_pki,     &command_reload,
-                                                 &command_run,   &command_status};
+static const struct command *const commands[] = {
+    &command_check,    &command_explain, &command_member, &command_mx,
+    &command_pki,      &command_reload,  &command_run,    &command_status,
+    &command_override, &command_drain,   &command_resume};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void parse(const struct command *command, char *words, size_t size) {
