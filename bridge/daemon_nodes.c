@@ -120,6 +120,27 @@ static uint64_t stretched(uint64_t ms) {
     return ms + ms / 50;
 }
 
+static void wait_for_drain(const struct daemon *daemon, const struct node *node, json_t *list) {
+    const struct core_timers *timers = &daemon->timers;
+    const uint64_t end = node->figure.drain_end;
+    const int above = (int)(node->figure.in_use - node->figure.share);
+    char text[512];
+    if (!node->figure.drains) /* a bridge of an older version does not say */
+        (void)snprintf(text, sizeof text,
+                       "%s drains: it holds %d above its share, and its workers end these within "
+                       "%u s of when it became smaller",
+                       node->member->name, above, (timers->drain + timers->grace) / 1000);
+    else
+        (void)snprintf(text, sizeof text,
+                       end > daemon->now
+                           ? "%s drains: it holds %d above its share, and its workers are to end "
+                             "the first of these by then"
+                           : "%s drains: it holds %d above its share, and its workers should have "
+                             "ended these by now",
+                       node->member->name, above);
+    wait_for(daemon, list, text, end);
+}
+
 static void waits_of_node(const struct daemon *daemon, const struct node *node, json_t *list) {
     const struct core_timers *timers = &daemon->timers;
     const char *name = node->member->name;
@@ -148,14 +169,8 @@ static void waits_of_node(const struct daemon *daemon, const struct node *node, 
                        name);
         wait_for(daemon, list, text, 0);
     }
-    if (node->figure.share >= 0 && node->figure.in_use > node->figure.share) {
-        (void)snprintf(text, sizeof text,
-                       "%s drains: it holds %d above its share, and its workers end these within "
-                       "%u s of when it became smaller",
-                       name, (int)(node->figure.in_use - node->figure.share),
-                       (timers->drain + timers->grace) / 1000);
-        wait_for(daemon, list, text, 0);
-    }
+    if (node->figure.share >= 0 && node->figure.in_use > node->figure.share)
+        wait_for_drain(daemon, node, list);
 }
 
 /* limit: -1: none, or not known. wanting: nodes that want a slot; asking: those of them that want

@@ -77,15 +77,27 @@ static int32_t share_in_force(const struct daemon *daemon, const struct control_
     return session || counter->share < counter->reserve ? counter->share : counter->reserve;
 }
 
+/* @return as wire_total's drain_ms. */
+static uint64_t drain_of(const struct daemon *daemon, const struct control_counter *counter,
+                         int32_t share) {
+    int64_t left;
+    if (share < 0 || counter->in_use <= share ||
+        !control_excess_left(daemon->control, counter->index, &left))
+        return 0;
+    return left > 0 ? (uint64_t)left + 1 : 1;
+}
+
 static int say_counter(const struct control_counter *counter, void *arg) {
     struct telling *telling = arg;
     const bool known = telling->oldest != NULL && counter->index < telling->oldest_count;
+    const int32_t share = share_in_force(telling->daemon, counter);
     const struct wire_total total = {
         .name = counter->name,
         .in_use = counter->in_use,
-        .share = share_in_force(telling->daemon, counter),
+        .share = share,
         .wants = counter->wants,
         .oldest_ms = known ? telling->oldest[counter->index] : 0,
+        .drain_ms = drain_of(telling->daemon, counter, share),
     };
     totals_say(telling->daemon->totals, &total, write_total, telling);
     return 0;

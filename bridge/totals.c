@@ -9,8 +9,9 @@
 #include "totals_internal.h"
 
 enum {
-    COLUMNS_MORE = 4,    /* members come in the order of their numbers */
-    MALLOC_OVERHEAD = 16 /* of each allocation */
+    COLUMNS_MORE = 4,                 /* members come in the order of their numbers */
+    MALLOC_OVERHEAD = 16,             /* of each allocation */
+    DRAIN_MOST_MS = 2 * 86400 * 1000, /* what is said to be later is nonsense */
 };
 
 struct totals *totals_create(uint32_t members) {
@@ -130,6 +131,12 @@ static void end_sweep(struct totals *totals, uint32_t member) {
     }
 }
 
+static uint32_t drain_end(uint64_t drain_ms, uint64_t now) {
+    if (drain_ms <= 1 || drain_ms > DRAIN_MOST_MS)
+        return drain_ms == 1 ? 1 : 0;
+    return (uint32_t)((now + drain_ms) / 1000 + 1);
+}
+
 struct figure totals_figure_of(const struct wire_total *total, uint64_t now, uint32_t sweep) {
     const bool known = total->oldest_ms > 0 && total->oldest_ms < now;
     return (struct figure){
@@ -137,6 +144,7 @@ struct figure totals_figure_of(const struct wire_total *total, uint64_t now, uin
         .share = (uint32_t)total->share + 1,
         .wants = total->wants,
         .since = known ? (uint32_t)((now - total->oldest_ms) / 1000 + 1) : 0,
+        .drain_end = drain_end(total->drain_ms, now),
         .sweep = sweep,
     };
 }
@@ -227,6 +235,8 @@ static void tell(const struct figure *figure, uint64_t now, struct totals_figure
         .share = (int32_t)(figure->share - 1),
         .wants = figure->wants,
         .oldest_ms = now > since ? now - since : 0,
+        .drains = figure->drain_end > 0,
+        .drain_end = figure->drain_end > 0 ? ((uint64_t)figure->drain_end - 1) * 1000 : 0,
     };
 }
 

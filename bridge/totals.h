@@ -82,6 +82,9 @@ struct totals_figure {
     int32_t wants;      /**< in use, and asked for */
     uint64_t oldest_ms; /**< for so long its oldest slot has been held, to a second; 0: none is, or
                            it did not say */
+    bool drains;        /**< it has said when what is above its share ends: */
+    uint64_t drain_end; /**< the first of these slots is to have ended then, to a second, on the
+                           clock of `now`; 0: they should have */
 };
 
 /** @return true, and *out is filled, when the member has said something of this name. */

@@ -10,7 +10,8 @@ struct figure {
     uint32_t share; /**< + 1; 0: unlimited, or it did not say */
     uint32_t
         since; /**< when its oldest slot was taken, seconds + 1 of control_now(); 0: not known */
-    uint32_t sweep; /**< of the member, in which it was named */
+    uint32_t drain_end; /**< when it is to hold fewer, as `since`; 1: it should have done so */
+    uint32_t sweep;     /**< of the member, in which it was named */
 };
 
 /** A chained hash table: names come and go, and there are many. */

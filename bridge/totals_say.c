@@ -43,10 +43,12 @@ static bool differ(uint32_t a, uint32_t b, uint32_t by) {
 static bool is_news(const struct row *row, const struct figure *was, const struct figure *is,
                     uint64_t now) {
     if (was->in_use != is->in_use || was->share != is->share ||
-        (was->wants > was->in_use) != (is->wants > is->in_use))
+        (was->wants > was->in_use) != (is->wants > is->in_use) ||
+        (was->drain_end > 1) != (is->drain_end > 1))
         return true;
     return now - row->said_at >= TOTALS_REPEAT_MS &&
-           (was->wants != is->wants || differ(was->since, is->since, 1));
+           (was->wants != is->wants || differ(was->since, is->since, 1) ||
+            differ(was->drain_end, is->drain_end, 1));
 }
 
 static void say(struct totals *totals, struct row *row, struct figure *figure,

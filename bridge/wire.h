@@ -45,6 +45,8 @@ struct wire_total {
     int32_t share;      /**< that is in force; -1: unlimited, or the member did not say */
     int32_t wants;      /**< in use, and asked for; at least in_use */
     uint64_t oldest_ms; /**< for so long its oldest slot has been held; 0: it did not say */
+    uint64_t drain_ms;  /**< more is in use than the share: so long, + 1, until the first of these
+                           slots is to have ended; 0: it did not say */
 };
 
 struct wire_totals {

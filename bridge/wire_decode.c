@@ -277,6 +277,7 @@ static enum wire_result take_totals(struct wire_decoder *decoder, const Wire__To
             .share = (int32_t)said->share - 1,
             .wants = (int32_t)(said->wants > said->in_use ? said->wants : said->in_use),
             .oldest_ms = said->oldest_ms,
+            .drain_ms = said->drain_ms,
         };
     }
     return WIRE_OK;

@@ -261,6 +261,7 @@ static bool pack_totals(struct wire_encoder *encoder, const struct wire_totals *
         total[i].share = (uint32_t)(from->total[i].share + 1);
         total[i].wants = (uint32_t)from->total[i].wants;
         total[i].oldest_ms = from->total[i].oldest_ms;
+        total[i].drain_ms = from->total[i].drain_ms;
         to->total[i] = &total[i];
     }
     return true;

@@ -152,6 +152,13 @@ struct control_counter {
 };
 
 /**
+ * More is in use of a counter than this host may hold: how long until the first of these slots is
+ * to have been given back; negative: since then.
+ * @return false: nothing is in excess, or nobody waits for it; *left_ms is not touched
+ */
+bool control_excess_left(const struct control *control, uint32_t index, int64_t *left_ms);
+
+/**
  * Find a counter by name, creating it when this host has none yet (the rule set gives its limit).
  * @return SLOTSHARE_OK; SLOTSHARE_ENAME: the rule set never makes this name;
  *         SLOTSHARE_ECOUNTERS; SLOTSHARE_EDAMAGED.

@@ -43,6 +43,20 @@ int control_counter_look(struct control *control, const char *name, uint32_t *in
     return result == SLOTSHARE_FULL ? SLOTSHARE_EINVAL : result;
 }
 
+bool control_excess_left(const struct control *control, uint32_t index, int64_t *left_ms) {
+    const struct segment *segment = &control->handle->segment;
+    const struct counter *counter = counter_at(segment, index);
+    if (!counter || excess_count(segment, counter) == 0) {
+        return false;
+    }
+    uint64_t deadline = excess_deadline(segment, counter, 0);
+    if (deadline == UINT64_MAX) {
+        return false;
+    }
+    *left_ms = (int64_t)(deadline - clock_boot());
+    return true;
+}
+
 bool control_pin(struct control *control, uint32_t index, const char *name) {
     const struct segment *segment = &control->handle->segment;
     struct counter *counter = counter_at(segment, index);

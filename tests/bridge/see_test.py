@@ -84,11 +84,27 @@ class See(unittest.TestCase):
                                  r"go round", out)
             wait_for("a turn", hungry)
 
-            # A slot that is to go elsewhere, and is held yet: its node drains, and others know it.
+            # A slot that is to go elsewhere, and is held yet: its node drains, and others know it,
+            # and until when; and when it has not come back by then.
+            text = r" mta1 drains: it holds [12] above its share, and its workers "
+
+            def too_late():
+                hungry()
+                return re.search(text + r"should have ended these by now\n",
+                                 shmstat(mta2, "--counter", COUNTER)[1])
+
             def drains():
                 hungry()
-                return "mta1 drains: it holds " in shmstat(mta2, "--counter", COUNTER)[1]
+                found = re.search(r" until \d\d:\d\d:\d\d:" + text +
+                                  r"are to end the first of these by then\n",
+                                  shmstat(mta2, "--counter", COUNTER)[1])
+                if not found and too_late():  # this was not quick enough to see it
+                    for worker in workers:
+                        worker.give_back()
+                    wait_for("both once more", lambda: workers[0].take_all(2) == 2)
+                return found
             wait_for("a node that drains", drains)
+            wait_for("a node that drains, too late", too_late)
 
             def explained():
                 workers[1].take()

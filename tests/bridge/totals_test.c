@@ -11,7 +11,7 @@
 /* What a member says in one message. */
 static void hear(struct totals *totals, uint32_t member, uint64_t now, uint64_t sweep, bool last,
                  const char *name, int32_t in_use) {
-    struct wire_total total = {name, in_use, in_use / 2, in_use, in_use > 0 ? 600 : 0};
+    struct wire_total total = {name, in_use, in_use / 2, in_use, in_use > 0 ? 600 : 0, 0};
     struct wire_totals message = {
         .sweep = sweep, .last = last, .count = name != NULL ? 1 : 0, .total = &total};
     totals_heard(totals, member, now, &message);
@@ -76,7 +76,7 @@ static void figures(void **state) {
     assert_false(totals_figure(totals, "host:a", 2, 12000, &figure)); /* no such member */
     assert_false(totals_figure(totals, "host:b", 0, 12000, &figure));
     /* Wanted, and nothing in use: it is there, but adds nothing. */
-    struct wire_total hungry = {"host:b", 0, 0, 2, 0};
+    struct wire_total hungry = {"host:b", 0, 0, 2, 0, 0};
     struct wire_totals message = {
         .sweep = 1, .last = true, .no_session = true, .count = 1, .total = &hungry};
     totals_heard(totals, 1, 10000, &message);
@@ -84,12 +84,29 @@ static void figures(void **state) {
     assert_int_equal(figure.share, 0);
     assert_int_equal(figure.wants, 2);
     assert_int_equal(figure.oldest_ms, 0);
+    assert_false(figure.drains);
     assert_true(totals_no_session(totals, 1));
+    /* More than its share, and until when; what cannot be is as if it had not been said. */
+    struct wire_total above = {"host:b", 2, 1, 2, 0, 5001};
+    message = (struct wire_totals){
+        .sweep = 2, .last = true, .no_session = true, .count = 1, .total = &above};
+    totals_heard(totals, 1, 10000, &message);
+    assert_true(totals_figure(totals, "host:b", 1, 12000, &figure));
+    assert_in_range(figure.drain_end, 14000, 15001); /* kept to a second */
+    above.drain_ms = UINT64_MAX;
+    totals_heard(totals, 1, 10000, &message);
+    assert_true(totals_figure(totals, "host:b", 1, 12000, &figure));
+    assert_false(figure.drains);
+    above.drain_ms = 1;
+    totals_heard(totals, 1, 10000, &message);
+    assert_true(totals_figure(totals, "host:b", 1, 12000, &figure));
+    assert_true(figure.drains);
+    assert_int_equal(figure.drain_end, 0);
     assert_false(totals_no_session(totals, 0));
     totals_each_of(totals, 0, 12000, count, &in_use);
     totals_each_of(totals, 1, 12000, count, &in_use);
     totals_each_of(totals, 2, 12000, count, &in_use);
-    assert_int_equal(in_use, 6);
+    assert_int_equal(in_use, 8);
     /* Silent, and then not known any more. */
     totals_expire(totals, 10001 + TOTALS_SILENT_MS);
     assert_false(totals_figure(totals, "host:b", 1, 30000, &figure));
@@ -387,7 +404,7 @@ static void bytes(void **state) {
     for (uint32_t first = 0; first < TOTALS_COUNTERS_MAX; first += 1000) {
         for (uint32_t i = 0; i < 1000; i++) {
             (void)snprintf(name[i], sizeof name[i], "domain:d%u.example.com", first + i);
-            total[i] = (struct wire_total){name[i], 1, 1, 1, 1};
+            total[i] = (struct wire_total){name[i], 1, 1, 1, 1, 0};
         }
         for (uint32_t member = 0; member < CORE_MEMBERS_MAX; member++) {
             struct wire_totals message = {.sweep = 1, .count = 1000, .total = total};

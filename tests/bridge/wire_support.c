@@ -133,8 +133,8 @@ static void sample_deal(struct name_table *table, struct core_deal *to) {
 void sample(enum wire_kind kind, struct name_table *table, struct wire_message *out) {
     static const uint64_t lost[2] = {0x4321, UINT64_MAX};
     static const struct wire_total total[2] = {
-        {"host:mx.example.com", 3, 0, 7, 65000},
-        {"binding:Bulk", CONF_LIMIT_MAX, CONF_LIMIT_MAX, CONF_LIMIT_MAX, UINT64_MAX}};
+        {"host:mx.example.com", 3, 0, 7, 65000, 30001},
+        {"binding:Bulk", CONF_LIMIT_MAX, CONF_LIMIT_MAX, CONF_LIMIT_MAX, UINT64_MAX, UINT64_MAX}};
     out->kind = kind;
     switch (kind) {
     case WIRE_HEARTBEAT:
@@ -277,6 +277,7 @@ static void same_totals(const struct wire_totals *a, const struct wire_totals *b
         assert_int_equal(a->total[i].share, b->total[i].share);
         assert_int_equal(a->total[i].wants, b->total[i].wants);
         assert_int_equal(a->total[i].oldest_ms, b->total[i].oldest_ms);
+        assert_int_equal(a->total[i].drain_ms, b->total[i].drain_ms);
     }
 }
 
