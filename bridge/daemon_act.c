@@ -76,6 +76,22 @@ static void read_counter(struct daemon *daemon, uint32_t key) {
     core_counter_update(daemon->core, daemon->now, key, counter.in_use, counter.wants);
 }
 
+/* Where this node's limit of the counter is written, and what it is. */
+static void log_option(const struct daemon *daemon, struct log_line *line, const char *counter) {
+    const struct ruleset rules = control_rules(daemon->control);
+    struct ruleset_match match;
+    char option[600];
+    if (counter == NULL || ruleset_counter(&rules, counter, &match) != SLOTSHARE_OK)
+        return;
+    if (match.line != 0)
+        (void)snprintf(option, sizeof option, "cluster_max_outbound_connections, %s:%u",
+                       ruleset_file(&rules), match.line);
+    else
+        (void)snprintf(option, sizeof option, "cluster_max_outbound_connections, set nowhere");
+    log_text(line, "option_here", option);
+    log_int(line, "limit_here", match.limit);
+}
+
 static void warn_limit(struct daemon *daemon, uint64_t member, uint32_t key, int32_t limit) {
     uint64_t suppressed;
     if (!log_rate_ok(&daemon->warn_rate, daemon->now, 1000, &suppressed))
@@ -83,7 +99,9 @@ static void warn_limit(struct daemon *daemon, uint64_t member, uint32_t key, int
     struct log_line line;
     log_begin(daemon->log, &line, LOG_LEVEL_WARNING, "limits_differ");
     log_text(&line, "member", daemon_member_name(daemon, member));
-    log_text(&line, "counter", keys_name(daemon->keys, key));
+    const char *name = keys_name(daemon->keys, key);
+    log_text(&line, "counter", name);
+    log_option(daemon, &line, name);
     log_int(&line, "limit_there", limit);
     log_text(&line, "reason", "the files of the members differ; the lowest limit of all counts");
     log_uint(&line, "suppressed", suppressed);
@@ -143,7 +161,7 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
         daemon_foreign(daemon, action->config.member, action->config.epoch, action->config.digest);
         break;
     case CORE_WARN_FILE:
-        daemon_file_differs(daemon, action->config.member, action->config.epoch,
+        daemon_files_differ(daemon, action->config.member, action->config.epoch,
                             action->config.digest);
         break;
     case CORE_SEND_HEARTBEAT:

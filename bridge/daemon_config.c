@@ -265,21 +265,6 @@ void daemon_foreign(struct daemon *daemon, uint64_t member, uint64_t epoch, uint
     log_config(daemon, LOG_LEVEL_WARNING, "foreign_configuration", epoch, digest, "reason", text);
 }
 
-void daemon_file_differs(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest) {
-    struct log_line line;
-    char hex[20];
-    (void)snprintf(hex, sizeof hex, "%016" PRIx64, digest);
-    log_begin(daemon->log, &line, LOG_LEVEL_WARNING, "files_differ");
-    log_text(&line, "member", daemon_member_name(daemon, member));
-    log_text(&line, "digest_there", hex);
-    if (epoch != 0)
-        log_uint(&line, "epoch_there", epoch);
-    log_text(&line, "reason",
-             "its configuration file is another one than here: nothing is committed until all "
-             "members have the same; compare them by 'slotshare status' and diff");
-    log_end(&line);
-}
-
 /* ---- between events ---- */
 
 static void look_whether_it_fits(struct daemon *daemon) {
@@ -356,7 +341,9 @@ uint64_t daemon_configs_due(const struct daemon *daemon) {
     if (state.pending_digest != 0 && !state.fits)
         due = configs->fits_next;
     uint64_t changes = daemon_changes_due(daemon);
+    uint64_t files = daemon_files_due(daemon);
     due = changes < due ? changes : due;
+    due = files < due ? files : due;
     return !daemon->serving && configs->told_next < due ? configs->told_next : due;
 }
 
@@ -384,6 +371,7 @@ int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size) {
         daemon_log_start(daemon);
     }
     daemon_changes_tend(daemon);
+    daemon_files_tend(daemon);
     look_whether_it_fits(daemon);
     tell_who_wait(daemon);
     return 0;

@@ -47,6 +47,9 @@ static void feed(struct daemon *daemon, const struct member *member,
     case WIRE_CHANGES:
         daemon_changes_heard(daemon, member, &message->changes);
         break;
+    case WIRE_FILE:
+        daemon_files_heard(daemon, member, &message->file);
+        break;
     }
     daemon_act(daemon);
 }

@@ -4,7 +4,8 @@
 /** What the parts of the daemon share: daemon_open.c, daemon.c (main loop), daemon_act.c (what the
  * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log),
  * daemon_totals.c (what all have in use, for people),
- * daemon_config.c (reload, promise, commit), daemon_changes.c (overrides, drained nodes),
+ * daemon_config.c (reload, promise, commit), daemon_files.c (files that differ),
+ * daemon_changes.c (overrides, drained nodes),
  * daemon_start.c (which configuration to start with), daemon_member.c (members that come and go),
  * daemon_admin.c (what operators ask for), daemon_nodes.c (what they ask for about all nodes). */
 #include <pthread.h>
@@ -90,6 +91,18 @@ struct changes {
     struct log_rate bad_rate;
 };
 
+/** What is to be told about files that differ. */
+struct files {
+    struct {
+        uint64_t until; /**< then without what it has; 0: nothing is to be told of this member */
+        uint64_t epoch, digest; /**< of its file; epoch 0: it proposes it */
+        unsigned tries;         /**< texts that came and were not that */
+    } differs[CORE_MEMBERS_MAX];
+    uint64_t ask_next;
+    bool asked; /**< for this node's */
+    uint64_t answer_next;
+};
+
 struct daemon {
     struct conf *file;
     const struct conf *conf; /**< file as it was at the start: what concerns this node alone */
@@ -100,6 +113,7 @@ struct daemon {
     struct state *state;
     struct configs configs;
     struct changes changes;
+    struct files files;
     struct admin *admin;
     struct web *web; /**< NULL: not wanted */
     bool broken;     /**< what was committed could not be stored: nothing may happen any more */
@@ -214,9 +228,8 @@ enum reload_result daemon_load(struct daemon *daemon, struct edition *edition, b
 /** CORE_PROMISE and CORE_COMMIT. */
 void daemon_promise(struct daemon *daemon, uint64_t epoch, uint64_t digest);
 void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool member);
-/** CORE_FOREIGN_CONFIG and CORE_WARN_FILE. */
+/** CORE_FOREIGN_CONFIG. */
 void daemon_foreign(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest);
-void daemon_file_differs(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest);
 /** What is due about configurations, between two events. @return 0; -1: error says why the bridge
  * cannot go on. */
 int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size);
@@ -224,6 +237,19 @@ int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size);
 uint64_t daemon_configs_due(const struct daemon *daemon);
 /** Whom a new node, or a pending configuration, waits for, and for what; "" when for nobody. */
 void daemon_waits_for(struct daemon *daemon, char *out, size_t size);
+
+/* ---- files that differ ---- */
+
+/** CORE_WARN_FILE: the member is asked for its file, so that the log can say what differs. */
+void daemon_files_differ(struct daemon *daemon, uint64_t member, uint64_t epoch, uint64_t digest);
+/** A member asks for files, or says what its own is. */
+void daemon_files_heard(struct daemon *daemon, const struct member *member,
+                        const struct wire_file *file);
+/** The place stands for another member from now on. */
+void daemon_files_forget(struct daemon *daemon, const struct member *member);
+/** What is due: asking, answering, telling. */
+void daemon_files_tend(struct daemon *daemon);
+uint64_t daemon_files_due(const struct daemon *daemon);
 
 /* ---- changes without the file ---- */
 

@@ -46,6 +46,7 @@ static void let_go(struct daemon *daemon, struct member *member) {
         net_remove(daemon->net, member->net);
     wire_decoder_destroy(member->decoder);
     totals_forget(daemon->totals, (uint32_t)(member - daemon->member));
+    daemon_files_forget(daemon, member);
     *member = (struct member){0};
 }
 

@@ -66,14 +66,24 @@ struct wire_changes {
     bool guessed;     /**< what is left of the overrides is not known, only guessed */
 };
 
+/** A configuration, for people who want to know what differs. */
+struct wire_file {
+    uint32_t wanted;           /**< at most CORE_MEMBERS_MAX */
+    const uint64_t *wanted_of; /**< hashes of the members that are asked for theirs */
+    uint64_t digest;           /**< of the text, as the sender says */
+    const char *text;          /**< "": the sender only asks; to be checked by conf_load_stored() */
+};
+
 enum wire_kind {
     WIRE_HEARTBEAT,
     WIRE_DEAL,
     WIRE_VOTE_REQUEST,
     WIRE_VOTE,
     WIRE_TOTALS,
-    WIRE_CHANGES
+    WIRE_CHANGES,
+    WIRE_FILE
 };
+enum { WIRE_KINDS = WIRE_FILE + 1 /**< how many there are */ };
 
 /** Pointers in it belong to the decoder and are valid until its next call. */
 struct wire_message {
@@ -85,6 +95,7 @@ struct wire_message {
         struct core_vote vote;
         struct wire_totals totals;
         struct wire_changes changes;
+        struct wire_file file;
     };
 };
 

@@ -398,6 +398,15 @@ enum wire_result wire_decode(struct wire_decoder *decoder, const uint8_t *bytes,
         out->changes = (struct wire_changes){.text = envelope->changes->text,
                                              .guessed = envelope->changes->guessed};
         return WIRE_OK;
+    case WIRE__ENVELOPE__BODY_FILE:
+        if (envelope->file->n_wanted > CORE_MEMBERS_MAX)
+            return WIRE_ERANGE;
+        out->kind = WIRE_FILE;
+        out->file = (struct wire_file){.wanted = (uint32_t)envelope->file->n_wanted,
+                                       .wanted_of = envelope->file->wanted,
+                                       .digest = envelope->file->digest,
+                                       .text = envelope->file->text};
+        return WIRE_OK;
     case WIRE__ENVELOPE__BODY_FRAGMENT:
         return WIRE_EMALFORMED; /* a part within a part */
     default:

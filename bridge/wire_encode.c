@@ -299,6 +299,23 @@ static Wire__Vote *pack_vote(struct wire_encoder *encoder, const struct core_vot
     return ok ? to : NULL;
 }
 
+static Wire__File *pack_file(struct arena *arena, const struct wire_file *from) {
+    Wire__File *to = arena_take(arena, sizeof *to);
+    if (to == NULL)
+        return NULL;
+    wire__file__init(to);
+    pretend_next(&to->base);
+    to->wanted = arena_array(arena, from->wanted, sizeof *to->wanted);
+    if (to->wanted == NULL)
+        return NULL;
+    to->n_wanted = from->wanted;
+    for (uint32_t i = 0; i < from->wanted; i++)
+        to->wanted[i] = from->wanted_of[i];
+    to->digest = from->digest;
+    to->text = unconst(from->text);
+    return to;
+}
+
 static bool pack_body(struct wire_encoder *encoder, const struct wire_message *message,
                       const struct wire_names *names, Wire__Envelope *envelope) {
     static const Wire__Envelope__BodyCase cases[] = {
@@ -308,6 +325,7 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
         [WIRE_VOTE] = WIRE__ENVELOPE__BODY_VOTE,
         [WIRE_TOTALS] = WIRE__ENVELOPE__BODY_TOTALS,
         [WIRE_CHANGES] = WIRE__ENVELOPE__BODY_CHANGES,
+        [WIRE_FILE] = WIRE__ENVELOPE__BODY_FILE,
     };
     struct arena *arena = &encoder->arena;
     envelope->body_case = cases[message->kind];
@@ -343,6 +361,9 @@ static bool pack_body(struct wire_encoder *encoder, const struct wire_message *m
         envelope->changes->text = unconst(message->changes.text);
         envelope->changes->guessed = message->changes.guessed;
         return true;
+    case WIRE_FILE:
+        envelope->file = pack_file(arena, &message->file);
+        return envelope->file != NULL;
     default:
         return false;
     }

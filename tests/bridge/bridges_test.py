@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """End to end: real bridges, real segments, real sockets on the loopback interface."""
 import os
+import re
 import signal
 import subprocess
 import time
@@ -343,7 +344,7 @@ class Refusals(unittest.TestCase):
             self.assertTrue(node.says("event=segment_gone"))
 
     def test_other_limits(self):
-        """Files that differ: the lowest limit counts, and the log says who differs."""
+        """Files that differ: the lowest limit counts, and the log says who differs, and in what."""
         with Cluster(start=False) as cluster:
             odd = cluster.nodes[2]
             odd.write_config(cluster.config_of(odd).replace("connections = 12", "connections = 6"))
@@ -355,8 +356,22 @@ class Refusals(unittest.TestCase):
             def warned():
                 for worker in workers:
                     worker.take_all()
-                return any(n.says("event=limits_differ") for n in cluster.nodes)
-            wait_for("a warning", warned)
+                return [n for n in cluster.nodes if n.says("event=limits_differ")]
+            for node in wait_for("a warning", warned):
+                there, here = (6, 12) if node is not odd else (12, 6)
+                self.assertRegex(node.log(), rf"event=limits_differ .*counter=host:mx\.example\.com "
+                                 rf".*cluster_max_outbound_connections, {node.config}:\d+.* "
+                                 rf"limit_here={here} limit_there={there} ")
+            cluster.nodes[1].reload(cluster.config_of(cluster.nodes[1]).replace(
+                "session =", "reserve = 10\nsession ="))
+            for node, member, difference in (
+                    (0, "mta2", "reserve 25 -> 10%"),
+                    (0, "mta3", 'limit of [host \\"mx.example.com\\"] 12 -> 6'),
+                    (2, "mta1", 'limit of [host \\"mx.example.com\\"] 6 -> 12')):
+                wait_for(f"{difference} in the log of mta{node + 1}", lambda n=node, m=member,
+                         d=difference: cluster.nodes[n].says(d) and re.search(
+                             rf"event=files_differ member={m} .*{re.escape(d)}",
+                             cluster.nodes[n].log()))
 
     def test_foreign_cluster(self):
         """A bridge of another cluster at a member's URL is refused, once in the log."""

@@ -160,7 +160,7 @@ static void messages(void **state) {
     (void)state;
     struct name_table ours, theirs;
     struct wire_names our_names = names_make(&ours, 64), their_names = names_make(&theirs, 64);
-    for (int kind = WIRE_HEARTBEAT; kind <= WIRE_TOTALS; kind++) {
+    for (int kind = WIRE_HEARTBEAT; kind < WIRE_KINDS; kind++) {
         struct wire_message message, out;
         struct sent sent = {0};
         ours.count = 0;

@@ -131,7 +131,7 @@ static void sample_deal(struct name_table *table, struct core_deal *to) {
 }
 
 void sample(enum wire_kind kind, struct name_table *table, struct wire_message *out) {
-    static const uint64_t lost[2] = {0x4321, UINT64_MAX};
+    static const uint64_t some[2] = {0x4321, UINT64_MAX};
     static const struct wire_total total[2] = {
         {"host:mx.example.com", 3, 0, 7, 65000, 30001},
         {"binding:Bulk", CONF_LIMIT_MAX, CONF_LIMIT_MAX, CONF_LIMIT_MAX, UINT64_MAX, UINT64_MAX}};
@@ -159,10 +159,14 @@ void sample(enum wire_kind kind, struct name_table *table, struct wire_message *
                                            .count = 2,
                                            .total = total,
                                            .lost = 2,
-                                           .lost_of = lost};
+                                           .lost_of = some};
         break;
     case WIRE_CHANGES:
         out->changes = (struct wire_changes){"[changes]\nversion = 1\n", true};
+        break;
+    case WIRE_FILE:
+        out->file = (struct wire_file){
+            .wanted = 2, .wanted_of = some, .digest = 7, .text = "[node]\nname = mta1\n"};
         break;
     }
 }
@@ -307,6 +311,13 @@ void expect_same(const struct wire_message *a, struct name_table *a_names,
     case WIRE_CHANGES:
         assert_string_equal(a->changes.text, b->changes.text);
         assert_int_equal(a->changes.guessed, b->changes.guessed);
+        break;
+    case WIRE_FILE:
+        assert_int_equal(a->file.wanted, b->file.wanted);
+        for (uint32_t i = 0; i < a->file.wanted; i++)
+            assert_int_equal(a->file.wanted_of[i], b->file.wanted_of[i]);
+        assert_int_equal(a->file.digest, b->file.digest);
+        assert_string_equal(a->file.text, b->file.text);
         break;
     }
 }
