@@ -244,6 +244,10 @@ static void check_stanza(struct parse *parse, const struct stanza *stanza,
             errors_add(&parse->errors, stanza->count_per_line,
                        "count_per without cluster_max_outbound_connections in the same section: "
                        "add it, or remove count_per");
+        if (stanza->enforce_line != 0)
+            errors_add(&parse->errors, stanza->enforce_line,
+                       "enforce without cluster_max_outbound_connections in the same section: add "
+                       "it, or remove enforce; for all sections, write enforce in [defaults]");
         return;
     }
     if (stanza->named)
@@ -269,7 +273,10 @@ void check_limits(struct parse *parse) {
     for (size_t i = 0; i < parse->stanzas; i++) {
         const struct stanza *stanza = &parse->stanza[i];
         check_stanza(parse, stanza, i > 0 ? stanza - 1 : NULL);
-        if (stanza->limit.line != 0)
-            conf->limit[conf->limits++] = stanza->limit;
+        if (stanza->limit.line == 0)
+            continue;
+        struct conf_limit *limit = &conf->limit[conf->limits++];
+        *limit = stanza->limit;
+        limit->observed = stanza->enforce_line != 0 ? limit->observed : parse->observe;
     }
 }

@@ -63,7 +63,8 @@ static void add_rules(struct writer *writer, const struct conf *conf) {
             .name = add_string(writer, limit_name(limit)),
             .scope = scope,
             .parts = limit->parts,
-            .flags = limit->overridden ? LAYOUT_OVERRIDDEN : 0,
+            .flags = (limit->overridden ? LAYOUT_OVERRIDDEN : 0u) |
+                     (limit->observed ? LAYOUT_OBSERVED : 0u),
             .base = limit->base,
             .until = limit->until,
             .ms = limit->ms,

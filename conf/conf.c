@@ -109,6 +109,9 @@ static void on_section(void *user, uint32_t line, const char *header) {
         single(parse, line, "cluster", &parse->lines.cluster);
         parse->conf->clustered = true;
         break;
+    case SECTION_DEFAULTS:
+        single(parse, line, "defaults", &parse->lines.defaults);
+        break;
     case SECTION_SCOPE:
         whole = add_stanza(parse, line);
         break;

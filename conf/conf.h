@@ -45,12 +45,20 @@ struct conf_limit {
     int32_t limit; /**< -1: unlimited, explicitly */
     uint8_t parts; /**< enum conf_part bits: what its counters are named by */
     uint32_t line; /**< of the option; 0: the file does not set it (an override) */
+    bool observed; /**< enforce = no: the file wants it counted, and nothing refused; see
+                        conf_observes() */
 
     bool overridden; /**< limit is that of a timed override, and not the file's */
     int32_t base;    /**< of an overridden one: what the file says; -1 also when it says nothing */
     uint64_t until;  /**< of an overridden one: its end, in seconds of UTC; for people */
     uint64_t ms;     /**< of an overridden one: as in struct conf_override */
 };
+
+/** Is this limit only observed? Not while an override is in its place: who sets one means it. Nor
+ * is there anything to observe where nothing is limited. */
+static inline bool conf_observes(const struct conf_limit *limit) {
+    return limit->observed && !limit->overridden && limit->limit >= 0;
+}
 
 /** A limit for a time, set by an operator while the cluster runs. Its end is one more change of the
  * configuration, so whose clock says that it has come decides when, and never whether it is safe.

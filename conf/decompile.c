@@ -23,7 +23,8 @@ static bool take_rule(const struct view *view, const struct layout_rule *rule,
     *out = (struct conf_limit){.scope = (enum slotshare_scope)rule->scope,
                                .limit = rule->limit,
                                .parts = (uint8_t)rule->parts,
-                               .line = rule->line};
+                               .line = rule->line,
+                               .observed = (rule->flags & LAYOUT_OBSERVED) != 0};
     if ((rule->flags & LAYOUT_OVERRIDDEN) != 0)
         out->limit = rule->base;
     const bool host = rule->scope <= SLOTSHARE_SCOPE_HOST;

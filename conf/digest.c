@@ -37,7 +37,8 @@ uint64_t conf_digest(const struct conf *conf) {
     add_number(&digest, conf->limits);
     for (size_t i = 0; i < conf->limits; i++) {
         const struct conf_limit *limit = &conf->limit[i];
-        add_number(&digest, (uint64_t)limit->scope << 8 | limit->parts);
+        add_number(&digest, (uint64_t)limit->scope << 8 | (conf_observes(limit) ? 0x80u : 0u) |
+                                limit->parts);
         add_number(&digest, (uint32_t)limit->limit);
         add_text(&digest, limit->binding);
         add_text(&digest, limit->domain);
@@ -112,6 +113,19 @@ static int order_of(const struct conf_limit *a, const struct conf_limit *b) {
     return domains != 0 ? domains : strcmp(a->host, b->host);
 }
 
+static void compare_limit(struct differences *to, const struct conf_limit *a,
+                          const struct conf_limit *b) {
+    char text[SECTION_TEXT];
+    (void)section_text(a, text);
+    if (a->limit != b->limit)
+        add(to, "limit of %s %d -> %d", text, (int)a->limit, (int)b->limit);
+    if (conf_observes(a) != conf_observes(b))
+        add(to, "limit of %s %s", text,
+            conf_observes(b) ? "enforced -> only observed" : "only observed -> enforced");
+    if (a->parts != b->parts)
+        add(to, "count_per of %s changed", text);
+}
+
 static void compare_limits(struct differences *to, const struct conf *from,
                            const struct conf *now) {
     char text[SECTION_TEXT];
@@ -127,10 +141,8 @@ static void compare_limits(struct differences *to, const struct conf *from,
             add(to, "limit %d of %s added", (int)b->limit, section_text(b, text));
         else if (a == NULL || b == NULL)
             break; /* not reached: one of them is there, and the order says which */
-        else if (a->limit != b->limit)
-            add(to, "limit of %s %d -> %d", section_text(a, text), (int)a->limit, (int)b->limit);
-        else if (a->parts != b->parts)
-            add(to, "count_per of %s changed", section_text(a, text));
+        else
+            compare_limit(to, a, b);
         i += order <= 0 ? 1 : 0;
         j += order >= 0 ? 1 : 0;
     }

@@ -136,7 +136,8 @@ static bool check_rule(const struct view *view, uint32_t index, uint32_t *scopes
     const uint32_t scope = load32(&rule->scope); /* once: it is an index */
     if (scope < 1 || scope > SLOTSHARE_SCOPE_GLOBAL || rule->limit < -1 ||
         rule->limit > CONF_LIMIT_MAX || rule->parts == 0 || rule->parts > 7 ||
-        rule->flags > LAYOUT_OVERRIDDEN || rule->base < -1 || rule->base > CONF_LIMIT_MAX)
+        rule->flags > (LAYOUT_OVERRIDDEN | LAYOUT_OBSERVED) || rule->base < -1 ||
+        rule->base > CONF_LIMIT_MAX)
         return false;
     *scopes |= 1u << scope;
     bool ok = true;

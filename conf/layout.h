@@ -20,7 +20,7 @@
 #include "ruleset.h"
 
 #define LAYOUT_MAGIC UINT64_C(0x31454c5552544f4c) /* "LOTRULE1" */
-enum { LAYOUT_VERSION = 3 };
+enum { LAYOUT_VERSION = 4 };
 
 struct layout_string {
     uint32_t offset, length;
@@ -48,6 +48,7 @@ enum layout_flags {
 
 enum layout_rule_flags {
     LAYOUT_OVERRIDDEN = 1, /* limit is that of an override; base, until and ms are set */
+    LAYOUT_OBSERVED = 2,   /* the file says enforce = no, which an override sets aside */
 };
 
 struct layout_rule {

@@ -308,6 +308,22 @@ static void set_count_per(const struct setting *setting) {
                                                   : "write \"domain\" or \"binding domain\" here");
 }
 
+static void set_enforce(const struct setting *setting) {
+    struct stanza *stanza = current_stanza(setting);
+    bool enforce = true;
+    stanza->enforce_line = setting->line;
+    if (!set_word(setting, "yes", "no", &enforce))
+        wrong(setting, "write yes, or no to only count what would be refused");
+    stanza->limit.observed = !enforce;
+}
+
+static void set_enforce_all(const struct setting *setting) {
+    bool enforce = true;
+    if (!set_word(setting, "yes", "no", &enforce))
+        wrong(setting, "write yes, or no to only count what would be refused");
+    setting->parse->observe = !enforce;
+}
+
 static void set_bindings(const struct setting *setting) {
     struct parse *parse = setting->parse;
     parse->group[parse->groups - 1].filled = true;
@@ -410,6 +426,8 @@ static const struct option options[] = {
     {"ca", SECTION_CLUSTER, set_ca, false, false},
     {"cluster_max_outbound_connections", SECTION_SCOPE, set_limit, false, false},
     {"count_per", SECTION_SCOPE, set_count_per, false, false},
+    {"enforce", SECTION_SCOPE, set_enforce, false, false},
+    {"enforce", SECTION_DEFAULTS, set_enforce_all, false, false},
     {"bindings", SECTION_GROUP, set_bindings, false, true},
     {"version", SECTION_CHANGES, set_version, false, false},
     {"author", SECTION_CHANGES, set_author, false, false},

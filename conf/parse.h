@@ -17,6 +17,7 @@ enum section_kind {
     SECTION_BROKEN,   /* reported already: its options cannot be judged */
     SECTION_NODE,
     SECTION_CLUSTER,
+    SECTION_DEFAULTS,
     SECTION_SCOPE,
     SECTION_GROUP,
     SECTION_CHANGES, /* this one and the next only in what conf_changes_text() has written */
@@ -37,6 +38,7 @@ struct stanza {
     struct conf_limit limit; /**< line 0: does not set the option */
     uint32_t line;           /**< of the header */
     uint32_t count_per_line; /**< 0: not set */
+    uint32_t enforce_line;   /**< 0: not set */
     bool named;              /**< its names are in order */
 };
 
@@ -56,7 +58,7 @@ struct grouped {
 
 /** Where the single sections and those options stand that are checked against others; 0: not. */
 struct parse_lines {
-    uint32_t node, cluster;
+    uint32_t node, cluster, defaults;
     uint32_t name, counters_max, owners, slots, listen, reserve, insecure;
 };
 
@@ -70,6 +72,7 @@ struct parse {
     bool plain;                       /**< tls = off */
     bool insecure;                    /**< insecure = yes */
     bool stored;                      /**< sections of changes may stand there */
+    bool observe;                     /**< [defaults] says enforce = no */
     struct section section;           /**< the one being read */
     uint32_t seen[PARSE_OPTIONS_MAX]; /**< lines of the options of this section */
     struct parse_lines lines;

@@ -94,6 +94,11 @@ static int32_t rule_limit(const struct layout_rule *rule) {
     return limit >= -1 && limit <= CONF_LIMIT_MAX ? limit : 0; /* damaged: closed, not open */
 }
 
+/* As conf_observes(). */
+static bool rule_observed(uint32_t flags, int32_t limit) {
+    return (flags & LAYOUT_OBSERVED) != 0 && (flags & LAYOUT_OVERRIDDEN) == 0 && limit >= 0;
+}
+
 /* The prefixes are copied whole, as one word; what is too much is overwritten. */
 static void counter_name(const struct names *names, unsigned parts, struct ruleset_match *out) {
     static const struct {
@@ -129,6 +134,7 @@ static void resolve(const struct view *view, const struct names *names, struct r
     out->limit = SLOTSHARE_UNLIMITED;
     out->line = 0;
     out->overridden = false;
+    out->observed = false;
     out->parts = CONF_PART_DOMAIN; /* as if [global] said -1 */
     unsigned left = load32(&view->header->scopes) & applicable[names->known];
     for (; left != 0; left &= left - 1) {
@@ -140,7 +146,9 @@ static void resolve(const struct view *view, const struct names *names, struct r
         out->scope = (enum slotshare_scope)scope;
         out->limit = rule_limit(rule);
         out->line = load32(&rule->line);
-        if ((load32(&rule->flags) & LAYOUT_OVERRIDDEN) != 0) {
+        const uint32_t flags = load32(&rule->flags);
+        out->observed = rule_observed(flags, out->limit);
+        if ((flags & LAYOUT_OVERRIDDEN) != 0) {
             out->overridden = true;
             out->base = __atomic_load_n(&rule->base, __ATOMIC_RELAXED);
             out->until = load64(&rule->until);
@@ -184,7 +192,9 @@ int ruleset_trace(const struct ruleset *rules, const struct slotshare_connection
         to->set = true;
         to->limit = rule_limit(rule);
         to->line = load32(&rule->line);
-        to->until = (load32(&rule->flags) & LAYOUT_OVERRIDDEN) != 0 ? load64(&rule->until) : 0;
+        const uint32_t flags = load32(&rule->flags);
+        to->observed = rule_observed(flags, to->limit);
+        to->until = (flags & LAYOUT_OVERRIDDEN) != 0 ? load64(&rule->until) : 0;
     }
     return SLOTSHARE_OK;
 }

@@ -38,6 +38,7 @@ struct ruleset_match {
     enum slotshare_scope scope;
     int32_t limit;   /**< -1: unlimited */
     uint32_t line;   /**< of the option in the config file; 0: no stanza sets it */
+    bool observed;   /**< nothing is refused: what would be is counted */
     bool overridden; /**< the limit is that of an override, and line is still that of the file */
     int32_t base;    /**< of an overridden one: what the file says; -1 also when it says nothing */
     uint64_t until;  /**< of an overridden one: its end, in seconds of UTC */
@@ -64,8 +65,9 @@ int ruleset_resolve(const struct ruleset *rules, const struct slotshare_connecti
 /** One step of a resolution, for people: a scope that applied to the connection. */
 struct ruleset_step {
     enum slotshare_scope scope;
-    bool applies; /**< the connection has the names that this scope needs */
-    bool set;     /**< a stanza sets the option */
+    bool applies;  /**< the connection has the names that this scope needs */
+    bool set;      /**< a stanza sets the option */
+    bool observed; /**< as in struct ruleset_match */
     int32_t limit;
     uint32_t line;  /**< 0: of an override that the file has no stanza for */
     uint64_t until; /**< the limit is that of an override, which ends then (UTC, s); 0: it is not */

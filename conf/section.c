@@ -8,7 +8,8 @@
 #include "name.h"
 
 static const char sections[] =
-    "the sections are [node], [cluster], [global], [binding \"B\"], [domain \"D\"], [host \"H\"], "
+    "the sections are [node], [cluster], [defaults], [global], [binding \"B\"], [domain \"D\"], "
+    "[host \"H\"], "
     "[binding \"B\" domain \"D\"], [binding \"B\" host \"H\"] and [binding_group \"G\"]";
 
 /* A header in pieces: up to two keywords, each with a name. */
@@ -109,6 +110,7 @@ static const struct form {
 } forms[] = {
     {{"node", NULL}, false, SECTION_NODE, SLOTSHARE_SCOPE_NONE},
     {{"cluster", NULL}, false, SECTION_CLUSTER, SLOTSHARE_SCOPE_NONE},
+    {{"defaults", NULL}, false, SECTION_DEFAULTS, SLOTSHARE_SCOPE_NONE},
     {{"global", NULL}, false, SECTION_SCOPE, SLOTSHARE_SCOPE_GLOBAL},
     {{"binding", NULL}, true, SECTION_SCOPE, SLOTSHARE_SCOPE_BINDING},
     {{"domain", NULL}, true, SECTION_SCOPE, SLOTSHARE_SCOPE_DOMAIN},

@@ -13,6 +13,7 @@
 #include "hot.h"
 #include "slot.h"
 #include "take.h"
+#include "view.h"
 #include "wait.h"
 
 enum {
@@ -108,20 +109,51 @@ static bool healed(slotshare *handle, struct thread *self) {
     return changes_expire(handle, self->owner) || reaped;
 }
 
+/* A take that the cap would have refused, had it been one that refuses. As before a refusal, the
+ * dead are looked for first: their slots are in nobody's way. */
+COLD static void observe(slotshare *handle, struct thread *self, uint32_t index) {
+    const struct segment *segment = &handle->segment;
+    struct counter *counter = &segment->counters[index];
+    if (healed(handle, self)) {
+        /* relaxed: for people; what was in use before this take, if nobody else has come */
+        uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_relaxed);
+        uint64_t word = atomic_load_explicit(&counter->word, memory_order_relaxed);
+        if (word_count(word) <= (view_session(segment) ? cap_share(cap) : cap_reserve(cap))) {
+            return;
+        }
+    }
+    count_one(&counter->would_refuse);
+    /* The shares are dealt as if it had been refused. */
+    if (atomic_load_explicit(&segment->header->clustered, memory_order_relaxed)) {
+        (void)tell_bridge(segment, index);
+    }
+}
+
 /* The end of a take that the reserve does not cover, or from a counter that others use.
  * @return SLOTSHARE_OK; as slot_undo() when the session is over. */
 __attribute__((noinline)) static int settle(slotshare *handle, struct thread *self,
-                                            const slotshare_slot *slot, bool lent, bool shared) {
+                                            const slotshare_slot *slot, enum slot_cover cover,
+                                            bool shared) {
     struct slot *record = &handle->segment.slots[slot->record];
+    uint32_t index = atomic_load_explicit(&record->counter, memory_order_relaxed);
     uint64_t tick = clock_tick();
-    if (lent && UNLIKELY(!session_valid(handle, self, tick))) {
-        return slot_undo(&handle->segment, self->owner, (uint32_t)slot->record, slot->tag);
+    if (cover == COVER_LENT && UNLIKELY(!session_valid(handle, self, tick))) {
+        /* acquire: as in slot_try(). It may be a later cap than the take's: if that one refuses,
+         * giving back is always allowed; if it observes, so is keeping. */
+        uint64_t cap =
+            atomic_load_explicit(&handle->segment.counters[index].cap, memory_order_acquire);
+        if (!(cap & CAP_OBSERVE)) {
+            return slot_undo(&handle->segment, self->owner, (uint32_t)slot->record, slot->tag);
+        }
+        cover = COVER_NOTHING;
     }
     self->stashed--;
     atomic_store_explicit(&record->since, tick, memory_order_relaxed);
     if (shared) {
-        count_later(handle, self, atomic_load_explicit(&record->counter, memory_order_relaxed),
-                    tick);
+        count_later(handle, self, index, tick);
+    }
+    if (UNLIKELY(cover == COVER_NOTHING)) {
+        observe(handle, self, index);
     }
     return SLOTSHARE_OK;
 }
@@ -152,8 +184,8 @@ static inline int take_once(slotshare *handle, struct thread *self, slotshare_co
     }
     out->record = slot;
     out->tag = taken.tag;
-    if (UNLIKELY(taken.lent || shared)) {
-        return settle(handle, self, out, taken.lent, shared);
+    if (UNLIKELY(taken.cover || shared)) {
+        return settle(handle, self, out, taken.cover, shared);
     }
     self->stashed--;
     atomic_store_explicit(&segment->slots[slot].since, clock_tick(), memory_order_relaxed);
@@ -210,6 +242,13 @@ COLD static bool have_slot_of_the_dead(slotshare *handle, struct thread *self) {
     return have_slot(handle, self);
 }
 
+/* Nobody waits for such a counter, whatever those who did have left behind. */
+COLD static bool observed(const slotshare *handle, uint32_t index) {
+    /* relaxed: an order among those who want a slot, not what they may take */
+    return (atomic_load_explicit(&handle->segment.counters[index].cap, memory_order_relaxed) &
+            CAP_OBSERVE) != 0;
+}
+
 int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, bool queued,
              slotshare_slot *out) {
     if (!gate_open(handle, counter)) {
@@ -218,7 +257,8 @@ int take_try(slotshare *handle, struct thread *self, slotshare_counter counter, 
             return why;
         }
     }
-    if (!queued && wait_must_yield(&handle->segment.counters[counter.index])) {
+    if (!queued && wait_must_yield(&handle->segment.counters[counter.index]) &&
+        !observed(handle, counter.index)) {
         return SLOTSHARE_FULL;
     }
     if (queued) {

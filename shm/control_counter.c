@@ -105,7 +105,14 @@ static int32_t wants(struct control *control, uint32_t index, int32_t in_use) {
     const struct counter *counter = &control->handle->segment.counters[index];
     struct sample *sample = &control->sample[index];
     uint64_t now = clock_boot();
-    uint64_t refusals = atomic_load_explicit(&counter->refusals, memory_order_relaxed);
+    uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_relaxed);
+    uint64_t refusals = atomic_load_explicit(&counter->refusals, memory_order_relaxed) +
+                        atomic_load_explicit(&counter->would_refuse, memory_order_relaxed);
+    /* What would not be in use if it had been refused would be tried for again. */
+    int32_t beyond = cap & CAP_OBSERVE && in_use > (int32_t)cap_share(cap)
+                         ? in_use - (int32_t)cap_share(cap)
+                         : 0;
+    in_use -= beyond;
     uint32_t generation = atomic_load_explicit(&counter->generation, memory_order_relaxed);
     count_waiting(control, now);
     if (sample->generation != generation) {
@@ -123,14 +130,15 @@ static int32_t wants(struct control *control, uint32_t index, int32_t in_use) {
     int32_t most = in_use + 2;
     int32_t tried = (int32_t)sample->recent < most ? (int32_t)sample->recent : most;
     int32_t waiting = sample->round == control->round ? (int32_t)sample->waiting : 0;
-    int32_t sum = in_use + (waiting > tried ? waiting : tried);
+    int32_t more = waiting > tried ? waiting : tried;
+    int32_t sum = in_use + (beyond > more ? beyond : more);
     return sum > CONF_LIMIT_MAX ? CONF_LIMIT_MAX : sum;
 }
 
 /* Above its share: somebody on another node may wait for each slot that is given back. */
 static int32_t in_use_now(struct counter *counter, uint64_t cap) {
     int32_t in_use = view_in_use(counter);
-    if (in_use > 0 && (uint32_t)in_use > cap_share(cap)) {
+    if (in_use > 0 && (uint32_t)in_use > cap_enforced_share(cap)) {
         wait_watch_drain(counter);
         in_use = view_in_use(counter);
     }
@@ -174,8 +182,8 @@ int32_t control_share_set(struct control *control, uint32_t index, int32_t share
     }
     limit_settle(segment, index);
     uint64_t before = atomic_load_explicit(&counter->cap, memory_order_relaxed);
-    uint64_t after =
-        limit_under_pending(segment, index, cap_make((uint32_t)share, cap_reserve(before)));
+    uint64_t after = limit_under_pending(
+        segment, index, cap_make((uint32_t)share, cap_reserve(before)) | (before & CAP_OBSERVE));
     /* record before cap, so that a successor applies the share again; release, and then the touch:
      * slot.h, rule 7; the grant last, so that it is never claimed before it is true */
     atomic_store_explicit(&counter->record, 1, memory_order_relaxed);

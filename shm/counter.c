@@ -154,8 +154,9 @@ static void fill(struct counter *counter, const struct words *name,
     atomic_store_explicit(&counter->yield, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->takes, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->refusals, 0, memory_order_relaxed);
+    atomic_store_explicit(&counter->would_refuse, 0, memory_order_relaxed);
     atomic_store_explicit(&counter->peak, 0, memory_order_relaxed);
-    atomic_store_explicit(&counter->swept, UINT64_MAX, memory_order_relaxed);
+    atomic_store_explicit(&counter->swept, UINT32_MAX, memory_order_relaxed);
     atomic_store_explicit(&counter->hash, name->hash, memory_order_relaxed);
     atomic_store_explicit(&counter->rules, setup->rules, memory_order_relaxed);
     atomic_store_explicit(&counter->grant, 0, memory_order_relaxed);

@@ -30,6 +30,7 @@ struct counter_setup {
     int32_t limit;   /* -1: unlimited */
     int32_t home;    /* share at the opening deal; -1: unlimited */
     int32_t reserve; /* -1: unlimited */
+    bool observed;   /* nothing is refused */
     uint32_t line;   /* of the limit in the config file */
     uint64_t until;  /* the limit is that of an override, which ends then (UTC, s); 0: it is not */
     enum slotshare_scope scope;
@@ -37,6 +38,7 @@ struct counter_setup {
     uint64_t pending;                /* of the one that is to follow; 0: none */
     bool changes;                    /* the one that is to follow deals it differently: then ... */
     int32_t next_home, next_reserve; /* ... like this */
+    bool next_observed;
 };
 
 /**

@@ -14,8 +14,8 @@ static uint32_t over_now(void) {
 void excess_lowered(struct counter *counter, uint64_t before, uint64_t after, uint32_t count) {
     /* relaxed: one writer, and a reader that sees the old value only sees an earlier deadline */
     uint32_t since = atomic_load_explicit(&counter->over, memory_order_relaxed);
-    bool was_over = since != 0 && count > cap_share(before);
-    if (count == COUNT_RETIRED || count <= cap_share(after)) {
+    bool was_over = since != 0 && count > cap_enforced_share(before);
+    if (count == COUNT_RETIRED || count <= cap_enforced_share(after)) {
         since = 0;
     } else if (!was_over) {
         since = over_now();
@@ -26,7 +26,8 @@ void excess_lowered(struct counter *counter, uint64_t before, uint64_t after, ui
 uint32_t excess_count(const struct segment *segment, const struct counter *counter) {
     uint32_t count = word_count(atomic_load_explicit(&counter->word, memory_order_acquire));
     uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_acquire);
-    if (count == COUNT_RETIRED || cap == CAP_UNSET || count <= cap_reserve(cap)) {
+    if (count == COUNT_RETIRED || cap == CAP_UNSET || (cap & CAP_OBSERVE) ||
+        count <= cap_reserve(cap)) {
         return 0;
     }
     uint32_t most = view_session(segment) ? cap_share(cap) : cap_reserve(cap);

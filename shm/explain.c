@@ -13,6 +13,7 @@ static void from_counter(const struct segment *segment, const struct counter *co
     uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_relaxed);
     out->share = view_share(segment, cap);
     out->reserve = view_reserve(cap);
+    out->observed = cap != CAP_UNSET && (cap & CAP_OBSERVE) != 0;
     out->in_use = view_in_use(counter);
     int cluster = atomic_load_explicit(&counter->cluster_in_use, memory_order_relaxed);
     out->cluster_in_use = cluster > out->in_use ? cluster : out->in_use;
@@ -23,11 +24,21 @@ static void from_setup(const struct segment *segment, const struct counter_setup
     uint64_t cap = limit_cap(setup);
     out->share = view_share(segment, cap);
     out->reserve = view_reserve(cap);
+    out->observed = (cap & CAP_OBSERVE) != 0;
 }
 
-static void say_reason(const struct segment *segment, struct slotshare_explanation *out) {
+/* room: the cap has some, whether it refuses or only observes */
+static void say_reason(const struct segment *segment, bool room,
+                       struct slotshare_explanation *out) {
     char *text = out->reason;
     size_t size = sizeof out->reason;
+    if (out->observed && !room) {
+        int used = snprintf(text, size,
+                            "only observed (enforce = no): a take would succeed, and be counted "
+                            "as one to refuse: ");
+        text += used;
+        size -= (size_t)used;
+    }
     if (!out->would_admit && limit_drained(segment)) {
         (void)snprintf(text, size,
                        "this node is drained: it takes no new slots until 'slotshare resume'; %d "
@@ -40,9 +51,10 @@ static void say_reason(const struct segment *segment, struct slotshare_explanati
                        out->in_use);
     } else if (out->limit == 0) {
         (void)snprintf(text, size, "the limit is 0: closed");
-    } else if (out->would_admit) {
-        (void)snprintf(text, size, "%d of %d in use on this host: a take would succeed",
-                       out->in_use, out->share);
+    } else if (room) {
+        (void)snprintf(text, size, "%d of %d in use on this host: a take would succeed%s",
+                       out->in_use, out->share,
+                       out->observed ? "; the limit is only observed (enforce = no)" : "");
     } else if (!out->clustered) {
         (void)snprintf(text, size, "all %d slots of the limit are in use on this host", out->limit);
     } else if (!out->session) {
@@ -100,8 +112,9 @@ int slotshare_explain(slotshare *handle, const struct slotshare_connection *conn
     } else {
         return result;
     }
-    out->would_admit = out->share == SLOTSHARE_UNLIMITED || out->in_use < out->share;
-    say_reason(segment, out);
+    bool room = out->share == SLOTSHARE_UNLIMITED || out->in_use < out->share;
+    out->would_admit = room || out->observed;
+    say_reason(segment, room, out);
     return SLOTSHARE_OK;
 }
 
@@ -121,7 +134,8 @@ int slotshare_explain_steps(slotshare *handle, const struct slotshare_connection
             .scope = found[i].scope,
             .applies = found[i].applies,
             .set = found[i].set,
-            .limit = !found[i].set || found[i].limit < 0 ? SLOTSHARE_UNLIMITED : found[i].limit};
+            .limit = !found[i].set || found[i].limit < 0 ? SLOTSHARE_UNLIMITED : found[i].limit,
+            .observed = found[i].observed};
         view_source(segment, found[i].set ? found[i].line : 0, found[i].until, step[i].source,
                     sizeof step[i].source);
     }

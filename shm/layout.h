@@ -39,9 +39,9 @@
 
 enum {
 #ifdef SLOTSHARE_PRETEND_NEXT
-    LAYOUT_VERSION = 4,
+    LAYOUT_VERSION = 5,
 #else
-    LAYOUT_VERSION = 3,
+    LAYOUT_VERSION = 4,
 #endif
     HEADER_BYTES = 4096,
     CACHE_LINE = 64,
@@ -77,7 +77,8 @@ static inline uint64_t word_tag(uint64_t word) {
     return word & ((UINT64_C(1) << 44) - 1);
 }
 
-/* ---- a counter's cap: {share:20, reserve:20}; CAP_UNLIMITED in both: no limit ------------- */
+/* ---- a counter's cap: {unset:1, zero:22, observe:1, share:20, reserve:20}; CAP_UNLIMITED in
+ * both: no limit ------------------------------------------------------------------------------ */
 
 static inline uint64_t cap_make(uint32_t share, uint32_t reserve) {
     return (uint64_t)share << 20 | reserve;
@@ -87,6 +88,15 @@ static inline uint32_t cap_share(uint64_t cap) {
 }
 static inline uint32_t cap_reserve(uint64_t cap) {
     return (uint32_t)cap & 0xfffff;
+}
+
+/* Nothing is refused: a take that the rest of the cap would refuse is counted, and succeeds. The
+ * bit lies in the same word as the numbers, so a take sees either all of a cap or none of it. */
+#define CAP_OBSERVE (UINT64_C(1) << 40)
+
+/* What the cap keeps anybody to, while the session is valid. */
+static inline uint32_t cap_enforced_share(uint64_t cap) {
+    return cap & CAP_OBSERVE ? (uint32_t)CAP_UNLIMITED : cap_share(cap);
 }
 
 /* A counter that is in the table, but whose limit its inserter has yet to look up once more: no
@@ -223,9 +233,10 @@ struct counter {
     _Atomic uint32_t generation; /* even: live; odd: being built, or retired */
     _Atomic uint32_t wait;       /* futex: see wait.h */
     _Atomic uint64_t takes, refusals;
+    _Atomic uint64_t would_refuse; /* of takes: those that an observed cap let pass */
     _Atomic uint32_t peak;
     _Atomic uint32_t use;
-    _Atomic uint64_t swept; /* takes, when retirement last came by: the same again means idle */
+    _Atomic uint32_t swept; /* takes, when retirement last came by: the same again means idle */
     _Atomic uint32_t
         yield; /* CLOCK_MONOTONIC_COARSE, ms: until then only those who waited may take */
     /* Line 2: what is set when the counter is made, and what the bridge keeps with it. limit, home

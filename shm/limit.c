@@ -13,6 +13,7 @@
 struct deal {
     struct deal_members members;
     int32_t limit, home, reserve;
+    bool observed;
 };
 
 /* On a single host what an override allows beyond the file is lent, until its end, which is that
@@ -35,6 +36,7 @@ static int deal_counter(const struct segment *segment, const struct ruleset *rul
     out->reserve = own_for_good(match);
     out->members.count = 0;
     bool drained = ruleset_drained(rules);
+    out->observed = match->observed && !drained; /* a drained node takes nothing at all */
     /* relaxed: set before the segment could be seen */
     if (!atomic_load_explicit(&segment->header->clustered, memory_order_relaxed)) {
         if (drained) {
@@ -57,7 +59,7 @@ static int deal_counter(const struct segment *segment, const struct ruleset *rul
 
 static bool same_deal(const struct deal *a, const struct deal *b) {
     return a->limit == b->limit && a->home == b->home && a->reserve == b->reserve &&
-           a->members.count == b->members.count &&
+           a->observed == b->observed && a->members.count == b->members.count &&
            a->members.reserve_percent == b->members.reserve_percent &&
            memcmp(a->members.hash, b->members.hash, a->members.count * sizeof a->members.hash[0]) ==
                0;
@@ -81,6 +83,7 @@ int limit_setup(const struct segment *segment, const struct ruleset_match *match
     }
     setup->home = now.home;
     setup->reserve = now.reserve;
+    setup->observed = now.observed;
     if (setup->pending) {
         struct ruleset pending = segment_rules_at(segment, setup->pending);
         /* A name that the pending set never makes will get no more takes; until then it is as it
@@ -90,6 +93,7 @@ int limit_setup(const struct segment *segment, const struct ruleset_match *match
             setup->changes = !same_deal(&now, &next);
             setup->next_home = next.home;
             setup->next_reserve = next.reserve;
+            setup->next_observed = next.observed;
         }
     }
     return SLOTSHARE_OK;
@@ -103,13 +107,16 @@ static uint32_t lower(uint32_t a, uint32_t b) {
     return a < b ? a : b; /* CAP_UNLIMITED is the largest */
 }
 
-/* The cap under the set in force is (share, reserve); no more than the pending one deals. */
+/* The cap under the set in force is (share, reserve); no more than the pending one deals, which is
+ * as much as anybody takes when that one only observes. Only when both observe nothing is refused:
+ * a file that enforces acts at once, one that does so no longer when all have it. */
 static uint64_t cap_under(const struct counter_setup *setup, uint32_t share, uint32_t reserve) {
-    if (setup->changes) {
+    bool observed = setup->observed && (!setup->changes || setup->next_observed);
+    if (setup->changes && !setup->next_observed) {
         share = lower(share, cap_number(setup->next_home));
         reserve = lower(reserve, cap_number(setup->next_reserve));
     }
-    return cap_make(share, reserve);
+    return cap_make(share, reserve) | (observed ? CAP_OBSERVE : 0);
 }
 
 uint64_t limit_cap(const struct counter_setup *setup) {
@@ -125,11 +132,12 @@ void limit_read(const struct segment *segment, const struct counter *counter, co
         return;
     }
     /* relaxed: each by itself */
-    *setup =
-        (struct counter_setup){.limit = atomic_load_explicit(&counter->limit, memory_order_relaxed),
-                               .home = atomic_load_explicit(&counter->home, memory_order_relaxed),
-                               .line = atomic_load_explicit(&counter->line, memory_order_relaxed),
-                               .scope = counter_scope(counter)};
+    *setup = (struct counter_setup){
+        .limit = atomic_load_explicit(&counter->limit, memory_order_relaxed),
+        .home = atomic_load_explicit(&counter->home, memory_order_relaxed),
+        .observed = (atomic_load_explicit(&counter->cap, memory_order_relaxed) & CAP_OBSERVE) != 0,
+        .line = atomic_load_explicit(&counter->line, memory_order_relaxed),
+        .scope = counter_scope(counter)};
 }
 
 /* The rule sets of this entry, by its name. @return false: it is no live counter now, or the set in
@@ -177,11 +185,13 @@ void limit_settle(const struct segment *segment, uint32_t index) {
 
 /* ---- publishing and committing --------------------------------------------------------------- */
 
-/* Store a cap, and if it lowers anything make takes notice it (slot.h, rule 7). */
+/* Store a cap, and if it lowers anything, or observes no longer, make takes notice it (slot.h, rule
+ * 7). */
 static void set_cap(const struct segment *segment, uint32_t me, struct counter *counter,
                     uint64_t cap) {
     uint64_t before = atomic_exchange_explicit(&counter->cap, cap, memory_order_seq_cst);
-    if (cap_share(cap) < cap_share(before) || cap_reserve(cap) < cap_reserve(before)) {
+    if (cap_share(cap) < cap_share(before) || cap_reserve(cap) < cap_reserve(before) ||
+        (before & ~cap & CAP_OBSERVE)) {
         excess_lowered(counter, before, cap, slot_touch(segment, me, counter));
     }
 }
@@ -237,8 +247,11 @@ void limit_refresh(const struct segment *segment, uint32_t me) {
             continue;
         }
         limit_settle(segment, i);
+        uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_relaxed);
         if (atomic_load_explicit(&counter->record, memory_order_relaxed) == 0) {
             set_cap(segment, me, counter, limit_cap(&setup));
+        } else if (cap != CAP_UNSET) { /* what was to refuse may only observe again */
+            set_cap(segment, me, counter, cap_under(&setup, cap_share(cap), cap_reserve(cap)));
         }
     }
 }
@@ -259,7 +272,9 @@ uint64_t limit_under_pending(const struct segment *segment, uint32_t index, uint
 
 int32_t limit_pending_home(const struct segment *segment, uint32_t index) {
     struct counter_setup setup;
-    return setup_of(segment, index, &setup) && setup.changes ? setup.next_home : -1;
+    return setup_of(segment, index, &setup) && setup.changes && !setup.next_observed
+               ? setup.next_home
+               : -1;
 }
 
 bool limit_fits(const struct segment *segment) {
@@ -301,7 +316,8 @@ static void start_anew(const struct segment *segment, uint32_t me, uint32_t inde
     if (!dealt_alike(segment, &setup, name)) {
         atomic_store_explicit(&counter->record, 0, memory_order_relaxed);
         atomic_store_explicit(&counter->grant, 0, memory_order_relaxed);
-        set_cap(segment, me, counter, cap_make(cap_number(setup.home), cap_number(setup.reserve)));
+        setup.changes = false; /* what is pending is what is in force */
+        set_cap(segment, me, counter, limit_cap(&setup));
     }
     describe(counter, &setup); /* last: says that this one is done */
 }

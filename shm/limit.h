@@ -62,8 +62,8 @@ int limit_publish(const struct segment *segment, uint32_t me, const void *rules,
 /** A cap of this counter, no more than the pending rule set deals to it. */
 uint64_t limit_under_pending(const struct segment *segment, uint32_t index, uint64_t cap);
 
-/** The home of a counter under the pending rule set; -1: unlimited there, or nothing changes for
- * it. */
+/** The home of a counter under the pending rule set; -1: unlimited or only observed there, or
+ * nothing changes for it. */
 int32_t limit_pending_home(const struct segment *segment, uint32_t index);
 
 /** Nothing uses more than its home under the pending rule set. */

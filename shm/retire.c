@@ -68,7 +68,7 @@ static bool is_kept(const struct counter *counter) {
 static bool is_idle(struct counter *counter) {
     uint64_t takes = atomic_load_explicit(&counter->takes, memory_order_relaxed);
     uint64_t refusals = atomic_load_explicit(&counter->refusals, memory_order_relaxed);
-    uint64_t sum = takes + refusals;
+    uint32_t sum = (uint32_t)(takes + refusals);
     bool same = atomic_exchange_explicit(&counter->swept, sum, memory_order_relaxed) == sum;
     return same && view_in_use(counter) == 0 && !is_kept(counter) &&
            !atomic_load_explicit(&counter->record, memory_order_relaxed);

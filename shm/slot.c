@@ -117,12 +117,15 @@ int slot_try(const struct segment *segment, uint32_t me, uint32_t index, uint32_
     if (count >= COUNT_MAX) {
         return refused(word);
     }
-    out->lent = count >= cap_reserve(cap);
+    out->cover = count >= cap_reserve(cap) ? COVER_LENT : COVER_RESERVE;
     /* acquire: shares stored before the session was extended are seen with it */
-    if (out->lent &&
+    if (out->cover &&
         (count >= cap_share(cap) ||
          atomic_load_explicit(&segment->header->session_end, memory_order_acquire) <= known)) {
-        return refused(word);
+        if (LIKELY(!(cap & CAP_OBSERVE))) {
+            return refused(word);
+        }
+        out->cover = COVER_NOTHING;
     }
     if (plain && word_owner(word) != me) {
         return SLOT_AGAIN;

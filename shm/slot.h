@@ -32,15 +32,23 @@
  *  5. Recovery goes on as the victim: same owner record, next seq. So its own death is recovered
  *     in the same way.
  *  6. seq is never reset, not when a record changes hands either: a tag is used once.
- *  7. Whoever lowers a cap then replaces the tag (slot_touch): a take that read the old cap fails.
+ *  7. Whoever lowers a cap, or makes one that was observed refuse, then replaces the tag
+ *     (slot_touch): a take that read the old cap fails.
  */
 #include "segment.h"
+
+/** What a take was good for. */
+enum slot_cover {
+    COVER_RESERVE = 0,
+    COVER_LENT,    /* not by the reserve: look at the clock now, see slot_try() */
+    COVER_NOTHING, /* the cap only observes: it would have been refused */
+};
 
 /** What slot_try() did. */
 struct taken {
     uint64_t before; /* the counter's word, as it was */
     uint64_t tag;    /* the slot's word, for slot_give() */
-    bool lent;       /* the reserve did not cover it: look at the clock now, see below */
+    enum slot_cover cover;
 };
 
 /** Somebody else changed the counter's word first, or was helped: try again. */
@@ -54,6 +62,9 @@ enum { SLOT_AGAIN = 2 };
  * anybody learns of the slot. A look before it would not do, because the thread may sleep between
  * the two; what is known of the time without a look is enough to refuse when the session is over
  * already, so that a share that has lapsed is not counted on again and again.
+ *
+ * Where the cap only observes, what it would refuse is taken all the same, and told from other
+ * takes by its cover. Records and recovery know no difference.
  *
  * @param me          the caller's owner record; no other thread uses it at the same time
  * @param index       of the counter, in range

@@ -135,6 +135,8 @@ static bool fill_counter(const struct segment *segment, uint32_t index,
     out->contended = READ(counter->contended) != 0;
     out->takes = READ(counter->takes);
     out->refusals = READ(counter->refusals);
+    out->observed = cap != CAP_UNSET && (cap & CAP_OBSERVE) != 0;
+    out->would_refuse = READ(counter->would_refuse);
     out->excess = (int)excess_count(segment, counter);
     uint64_t deadline = out->excess ? excess_deadline(segment, counter, 0) : UINT64_MAX;
     out->excess_left_ms = deadline == UINT64_MAX ? 0 : (int64_t)(deadline - clock_boot());

@@ -15,7 +15,8 @@ static uint64_t until(uint64_t deadline) {
 /* relaxed: an order to look again, not to take */
 static bool has_room(const struct counter *counter) {
     uint64_t word = atomic_load_explicit(&counter->word, memory_order_relaxed);
-    return word_count(word) < cap_share(atomic_load_explicit(&counter->cap, memory_order_relaxed));
+    return word_count(word) <
+           cap_enforced_share(atomic_load_explicit(&counter->cap, memory_order_relaxed));
 }
 
 COLD static int wait_for(slotshare *handle, struct thread *self, slotshare_counter counter,

@@ -127,7 +127,8 @@ SLOTSHARE_API void slotshare_close(slotshare *handle);
 
 /**
  * Take a slot for a connection. Lock-free; no system call and no allocation except at the first
- * call of a thread, when more slots are held than ever before, and when a take is refused.
+ * call of a thread, when more slots are held than ever before, and when a take is refused, or would
+ * be if its limit were not only observed (enforce = no in the configuration: then it succeeds).
  *
  * @return SLOTSHARE_OK: *slot is filled, open the connection; SLOTSHARE_FULL: do not;
  *         SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY, SLOTSHARE_EGONE,
@@ -172,7 +173,8 @@ SLOTSHARE_API int slotshare_release(slotshare *handle, slotshare_slot slot);
  * In excess are those slots of a counter that have been held the longest, over all processes of
  * the host, and no more of them than necessary: workers need not talk to each other about it, and
  * never end two connections where one will do. A slot that is in excess now may not be so a moment
- * later, when another connection has ended, or when the share has grown.
+ * later, when another connection has ended, or when the share has grown. Of a limit that is only
+ * observed (enforce = no) no slot ever is.
  *
  * Four loads when no more is in use than this host's reserve, one look at the clock besides when
  * there is; only while the counter has an excess, a walk over the slots of the host (about 0.1 ms
@@ -371,6 +373,9 @@ struct slotshare_explanation {
     int would_admit; /**< nonzero: a take would succeed now */
     int waiting;     /**< takes on this host that wait for a slot now: where that is enough to keep
                           the slots busy, one more does better to come again later */
+    int observed;    /**< nonzero: the limit is only observed (enforce = no): a take succeeds also
+                          when the share is in use, and is counted as one that would have been
+                          refused */
 };
 
 /**
@@ -389,6 +394,7 @@ struct slotshare_step {
     int set;     /**< nonzero: a stanza sets the option; the first such scope that applies wins */
     int limit;   /**< then; SLOTSHARE_UNLIMITED: none */
     char source[256]; /**< then: file:line */
+    int observed;     /**< then: nonzero: the limit is only observed (enforce = no) */
 };
 enum { SLOTSHARE_STEPS = 6 /**< scopes that are tried */ };
 

@@ -58,6 +58,9 @@ struct slotshare_counter_stat {
     int64_t excess_left_ms;  /**< until the first of them must have been given back; negative: since
                                   then; 0: none is in excess, or nobody waits for it */
     int64_t longest_wait_ms; /**< for how long the first of `waiting` has slept; -1: none does */
+    int observed;            /**< nonzero: nothing is refused here: the limit is only observed */
+    uint64_t would_refuse;   /**< of takes: those that would have been refused if the limit were
+                                  enforced; may miss a few when processes race */
 };
 
 /** One owner: a process, or one more thread of a process. */

@@ -233,6 +233,33 @@ static void back_from_a_rule_set(void **state) {
     conf_free(back);
 }
 
+/* Who sets an override means it: it is enforced, and when it ends the file's word counts again. */
+static void an_override_is_enforced(void **state) {
+    (void)state;
+    static const char file[] = CLUSTER LIMITS "enforce = no\n";
+    static const char more[] = "[changes]\nversion = 2\n[override binding \"bulk\"]\nlimit = 7\n";
+    char text[1000];
+    (void)snprintf(text, sizeof text, "%s%s", file, more);
+    struct conf *without = load(file);
+    struct conf *with = load(text);
+    assert_true(conf_digest(without) != conf_digest(with)); /* of the same limit */
+    struct ruleset now = compile(with);
+    struct ruleset before = compile(without);
+    assert_true(support_resolve(&before, "bulk", "d", "").observed);
+    assert_false(support_resolve(&now, "bulk", "d", "").observed);
+    struct conf *back = NULL;
+    assert_int_equal(ruleset_decompile(&now, &back), 0);
+    struct ruleset after = compile(back);
+    assert_true(support_resolve(&after, "bulk", "d", "").observed);
+    assert_false(support_resolve(&after, "", "", "x").observed);
+    const struct ruleset all[] = {now, before, after};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free((void *)all[i].base);
+    conf_free(without);
+    conf_free(with);
+    conf_free(back);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_effect),
@@ -244,6 +271,7 @@ int main(void) {
         cmocka_unit_test(not_in_a_file),
         cmocka_unit_test(newer),
         cmocka_unit_test(back_from_a_rule_set),
+        cmocka_unit_test(an_override_is_enforced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

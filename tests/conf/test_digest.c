@@ -60,6 +60,15 @@ static void what_counts(void **state) {
             "count_per = binding domain\n[global]\ncluster_max_outbound_connections = -1\n",
             "limit of [host \"x\"] 5 -> 4, count_per of [binding \"bulk\"] changed, limit -1 of "
             "[global] added");
+    changes("[defaults]\nenforce = yes\n[node]\nname = a\n" CLUSTER MEMBERS LIMITS, NULL);
+    changes("[node]\nname = a\n" CLUSTER MEMBERS LIMITS "enforce = no\n",
+            "limit of [binding \"bulk\"] enforced -> only observed");
+    changes("[defaults]\nenforce = no\n[node]\nname = a\n" CLUSTER MEMBERS LIMITS "enforce = yes\n",
+            "limit of [host \"x\"] enforced -> only observed");
+    changes("[node]\nname = a\n" CLUSTER MEMBERS
+            "[host \"x\"]\ncluster_max_outbound_connections = 4\nenforce = no\n"
+            "[binding \"bulk\"]\ncluster_max_outbound_connections = 7\n",
+            "limit of [host \"x\"] 5 -> 4, limit of [host \"x\"] enforced -> only observed");
     changes("[node]\nname = a\n" CLUSTER MEMBERS, "limit 5 of [host \"x\"] removed, limit 7 of "
                                                   "[binding \"bulk\"] removed");
 }

@@ -10,7 +10,8 @@
 
 #define MAX "cluster_max_outbound_connections = "
 #define SECTIONS                                                                                   \
-    "the sections are [node], [cluster], [global], [binding \"B\"], [domain \"D\"], [host \"H\"]," \
+    "the sections are [node], [cluster], [defaults], [global], [binding \"B\"], [domain \"D\"], "  \
+    "[host \"H\"],"                                                                                \
     " [binding \"B\" domain \"D\"], [binding \"B\" host \"H\"] and [binding_group \"G\"]\n"
 #define NO_OPTION                                                                                  \
     ": no \"option = value\": write one on this line, whole (values do not go on over several "    \
@@ -149,11 +150,11 @@ static void options_in_general(void **state) {
          "NAME, reserve, session, drain, take_over_after, tls, insecure, certificate, key, ca\n"},
         {"[host \"h\"]\nmax_outbound_connections = 3\n",
          "2: unknown option \"max_outbound_connections\": this section has "
-         "cluster_max_outbound_connections, count_per\n"},
+         "cluster_max_outbound_connections, count_per, enforce\n"},
         {"[host \"h\"]\n"
          "cluster_max_outbound_connections now = 3\n",
          "2: unknown option \"cluster_max_outbound_connections now\": this section has "
-         "cluster_max_outbound_connections, count_per\n"},
+         "cluster_max_outbound_connections, count_per, enforce\n"},
         {"[binding_group \"g\"]\nbindings = a\nbinding = b\n",
          "3: unknown option \"binding\": this section has bindings\n"},
         {"[node]\n= 3\n", "2: unknown option \"\": this section has name, segment, directory, "
@@ -266,6 +267,30 @@ static void count_per(void **state) {
         {"[global]\ncount_per = domain\n",
          "2: count_per without cluster_max_outbound_connections in the same section: add it, or "
          "remove count_per\n"},
+    };
+    SUPPORT_WRONG(rows);
+}
+
+static void enforce(void **state) {
+    (void)state;
+    const struct support_wrong rows[] = {
+        {"[host \"h\"]\n" MAX "1\nenforce = maybe\n",
+         "3: enforce = maybe: write yes, or no to only count what would be refused\n"},
+        {"[defaults]\nenforce = 1\n",
+         "2: enforce = 1: write yes, or no to only count what would be refused\n"},
+        {"[host \"h\"]\nenforce = no\n",
+         "2: enforce without cluster_max_outbound_connections in the same section: add it, or "
+         "remove enforce; for all sections, write enforce in [defaults]\n"},
+        {"[host \"h\"]\n" MAX "1\nenforce = no\nenforce = yes\n",
+         "4: enforce is set twice in this section, first in line 3: remove one\n"},
+        {"[defaults]\n" MAX "1\n",
+         "2: unknown option \"cluster_max_outbound_connections\": this section has enforce\n"},
+        {"[defaults]\nenforce = no\n[defaults]\n",
+         "3: [defaults] stands here twice, first in line 1: merge them\n"},
+        {"[defaults \"x\"]\n", "1: section [defaults \"x\"]: it has no name; " SECTIONS},
+        {"[node]\nenforce = no\n",
+         "2: unknown option \"enforce\": this section has name, segment, directory, state, log, "
+         "log_level, listen, http, counters, counters_max, owners, slots\n"},
     };
     SUPPORT_WRONG(rows);
 }
@@ -398,6 +423,7 @@ int main(void) {
         cmocka_unit_test(lines_that_are_too_long),
         cmocka_unit_test(limits),
         cmocka_unit_test(count_per),
+        cmocka_unit_test(enforce),
         cmocka_unit_test(groups),
         cmocka_unit_test(all_errors_in_one_pass_in_the_order_of_the_lines),
         cmocka_unit_test(files_that_cannot_be_read),

@@ -9,7 +9,8 @@
 
 #define MAX "cluster_max_outbound_connections = "
 #define SECTIONS                                                                                   \
-    "the sections are [node], [cluster], [global], [binding \"B\"], [domain \"D\"], [host \"H\"]," \
+    "the sections are [node], [cluster], [defaults], [global], [binding \"B\"], [domain \"D\"], "  \
+    "[host \"H\"],"                                                                                \
     " [binding \"B\" domain \"D\"], [binding \"B\" host \"H\"] and [binding_group \"G\"]\n"
 #define NO_OPTION                                                                                  \
     ": no \"option = value\": write one on this line, whole (values do not go on over several "    \

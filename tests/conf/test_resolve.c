@@ -217,12 +217,12 @@ static void trace_shows_every_scope(void **state) {
     struct ruleset_step step[6];
     assert_int_equal(ruleset_trace(&rules, &connection, step), SLOTSHARE_OK);
     const struct ruleset_step expected[6] = {
-        {SLOTSHARE_SCOPE_BINDING_HOST, true, false, -1, 0, 0},
-        {SLOTSHARE_SCOPE_HOST, true, true, 2, 6, 0},
-        {SLOTSHARE_SCOPE_BINDING_DOMAIN, false, false, -1, 0, 0},
-        {SLOTSHARE_SCOPE_BINDING, true, true, -1, 4, 0},
-        {SLOTSHARE_SCOPE_DOMAIN, false, false, -1, 0, 0},
-        {SLOTSHARE_SCOPE_GLOBAL, true, true, 128, 2, 0},
+        {SLOTSHARE_SCOPE_BINDING_HOST, true, false, false, -1, 0, 0},
+        {SLOTSHARE_SCOPE_HOST, true, true, false, 2, 6, 0},
+        {SLOTSHARE_SCOPE_BINDING_DOMAIN, false, false, false, -1, 0, 0},
+        {SLOTSHARE_SCOPE_BINDING, true, true, false, -1, 4, 0},
+        {SLOTSHARE_SCOPE_DOMAIN, false, false, false, -1, 0, 0},
+        {SLOTSHARE_SCOPE_GLOBAL, true, true, false, 128, 2, 0},
     };
     for (int i = 0; i < 6; i++) {
         assert_int_equal(step[i].scope, expected[i].scope);
@@ -232,6 +232,30 @@ static void trace_shows_every_scope(void **state) {
         assert_int_equal(step[i].line, expected[i].line);
     }
     free((void *)rules.base);
+}
+
+/* A section says whether it is enforced; if not, [defaults] does, wherever it stands. */
+static void observed_as_the_section_says(void **state) {
+    (void)state;
+    struct ruleset rules =
+        support_rules("[host \"a\"]\n" MAX "1\nenforce = NO\n[host \"b\"]\n" MAX "1\n");
+    assert_true(support_resolve(&rules, "", "", "a").observed);
+    assert_false(support_resolve(&rules, "", "", "b").observed);
+    assert_false(support_resolve(&rules, "", "", "c").observed);
+    struct ruleset all = support_rules("[host \"a\"]\nenforce = yes\n" MAX "1\n[host \"b\"]\n" MAX
+                                       "1\n[host \"c\"]\n" MAX "-1\n[defaults]\nenforce = no\n");
+    assert_false(support_resolve(&all, "", "", "a").observed);
+    assert_true(support_resolve(&all, "", "", "b").observed);
+    assert_false(support_resolve(&all, "", "", "c").observed); /* nothing to observe */
+    const struct slotshare_connection to_b = {"", "", "b"};
+    struct ruleset_step step[6];
+    assert_int_equal(ruleset_trace(&all, &to_b, step), SLOTSHARE_OK);
+    assert_true(step[1].observed);
+    struct ruleset_match match;
+    assert_int_equal(ruleset_counter(&all, "host:b", &match), SLOTSHARE_OK);
+    assert_true(match.observed);
+    free((void *)rules.base);
+    free((void *)all.base);
 }
 
 /* Whatever stanzas there are: a counter's name alone gives the limit that its connections have. */
@@ -343,6 +367,7 @@ int main(void) {
         cmocka_unit_test(bindings_keep_their_case_and_domains_do_not),
         cmocka_unit_test(bad_names_are_refused),
         cmocka_unit_test(trace_shows_every_scope),
+        cmocka_unit_test(observed_as_the_section_says),
         cmocka_unit_test(a_counter_name_finds_its_limit),
         cmocka_unit_test(names_that_no_counter_has_are_refused),
         cmocka_unit_test(longest_names_are_kept_whole),

@@ -98,7 +98,7 @@ static void the_segment(void **state) {
     assert_int_equal(slotshare_stat_segment(watch, &stat), SLOTSHARE_OK);
     assert_string_equal(stat.name, "slotshare");
     assert_string_equal(stat.path, place->segment);
-    assert_int_equal(stat.layout, 3);
+    assert_int_equal(stat.layout, 4);
     assert_true(stat.incarnation != 0);
     assert_int_equal(stat.rules, 1);
     assert_true(stat.age_ms >= 1 && stat.age_ms < 100000);

@@ -53,7 +53,7 @@ class Display(Live):
         text = terminal.until_matches(r"Enter holders$")
         self.assertRegex(text, r"^ shmstat +\d\d:\d\d:\d\d\n segment slotshare \(")
         words = " ".join(text.split())
-        for part in (f"segment slotshare ({self.segment})", "layout 3, rule set 1, up ",
+        for part in (f"segment slotshare ({self.segment})", "layout 4, rule set 1, up ",
                      "bridge none (single host)", "session none (single host)",
                      "owners 0 of ", "slots 0 of ", "counters 1 of "):
             self.assertIn(part, words)

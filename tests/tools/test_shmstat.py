@@ -202,7 +202,7 @@ class Json(Case):
             {k: found["segment"][k] for k in (
                 "name", "path", "layout", "rules", "counters_used", "owners_used", "slots_used",
                 "clustered", "bridge", "coordinator")},
-            {"name": "slotshare", "path": segment, "layout": 3, "rules": 1, "counters_used": 2,
+            {"name": "slotshare", "path": segment, "layout": 4, "rules": 1, "counters_used": 2,
              "owners_used": 1, "slots_used": 1, "clustered": False, "bridge": "none",
              "coordinator": ""})
         self.assertEqual(len(found["counters"]), 1)
