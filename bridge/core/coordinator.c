@@ -152,6 +152,10 @@ void coordinator_take_over(struct core *core, uint64_t now) {
 /* ---- what time does to members ---- */
 
 static void lose(struct core *core, struct peer *peer, int at) {
+    /* What it said last may be taken in and not acknowledged yet: an acknowledgement after this
+     * would let it go on in a session that is over here. */
+    peer->ack = MUTANT(core, MUTANT_ACK_AFTER_LOSS) ? peer->ack : 0;
+    peer->admit = false;
     peer->state = PEER_LOST;
     peer->gone_at = peer->last_ack + core_expiry(core);
     for (uint32_t i = 0; MUTANT(core, MUTANT_LOST_AT_USE) && i < core->active_count; i++) {
@@ -162,6 +166,8 @@ static void lose(struct core *core, struct peer *peer, int at) {
 }
 
 static void give_up(struct core *core, struct peer *peer, int at) {
+    peer->ack = 0;
+    peer->admit = false;
     peer->state = PEER_GONE;
     for (uint32_t i = 0; i < core->active_count; i++) {
         struct entry *entry = coordinator_entry(core, core->active[i], at);

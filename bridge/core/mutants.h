@@ -53,6 +53,7 @@ enum core_mutant {
     MUTANT_HOME_PENDING,   /**< who has something pending is thought to have its home */
     MUTANT_OVERTAKEN_FREE, /**< a promise that was overtaken binds no more */
     MUTANT_EARLIER_ANSWER, /**< an answer to what was said before a proposal proves a commit */
+    MUTANT_ACK_AFTER_LOSS, /**< what was taken in before a member was lost is acknowledged after */
     MUTANT_COUNT
 };
 

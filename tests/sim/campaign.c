@@ -63,7 +63,10 @@ static void run_seed(struct sim *sim, const struct sim_campaign *campaign, struc
             board->failure[at] = (struct failure){request->scenario, request->seed, verdict};
         }
         atomic_fetch_add(&worker->bad, 1);
-        if (!campaign->keep_going) {
+        if (campaign->keep_going) { /* what is told at the end may be hours away */
+            fprintf(stderr, "bad: --scenario %s --trace %llu\n", request->scenario->name,
+                    (unsigned long long)request->seed);
+        } else {
             atomic_store(&board->stop, true);
         }
     }

@@ -19,6 +19,8 @@ const struct mutant mutants[] = {
     {MUTANT_NO_TERM_FENCE, "10", "deal messages of older terms count", "old-term", 20},
     {MUTANT_ACK_FROM_RECEIPT, "1", "a session runs from the acknowledgement's arrival", "late-ack",
      20},
+    {MUTANT_ACK_AFTER_LOSS, "16", "an acknowledgement is given when the session is over",
+     "lost-ack", 20},
     {MUTANT_OLD_EPOCH_REPORT, "23", "a report from before a commit counts after it", "old-report",
      20},
     {MUTANT_RESUME, "9", "a lapsed leadership is resumed", "resume", 20},

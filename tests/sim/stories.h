@@ -53,6 +53,16 @@ static inline double moment(struct sim *sim, double from, double to) {
     return sim_draw_uniform(&sim->planner, from, to);
 }
 
+/* ---- directed_session.c ---- */
+
+void old_reading_begin(struct sim *sim, uint64_t seed);
+void late_use_begin(struct sim *sim, uint64_t seed);
+void reserve_begin(struct sim *sim, uint64_t seed);
+void late_join_begin(struct sim *sim, uint64_t seed);
+void slept_join_begin(struct sim *sim, uint64_t seed);
+void late_ack_begin(struct sim *sim, uint64_t seed);
+void lost_ack_begin(struct sim *sim, uint64_t seed);
+
 /* ---- directed_config.c ---- */
 
 void commit_alone_begin(struct sim *sim, uint64_t seed);

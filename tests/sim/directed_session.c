@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* Short stories of sessions: how they end, what is said when they start again, and when. */
+#include "stories.h"
+
+/* ---- a join with what was read before the session ended ---- */
+
+enum { SHARE_C, REST_C, PAUSE_C, TAKE_C, LONE_C, REACH_C, HUNGRY_AB };
+
+static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case SHARE_C:
+    case TAKE_C:
+        demand(sim, C, 60);
+        break;
+    case REST_C:
+        demand(sim, C, 0);
+        break;
+    case PAUSE_C:
+        node_pause(sim, C, 7.5);
+        isolate(sim, C, true, true);
+        break;
+    case REACH_C:
+        isolate(sim, C, false, false);
+        break;
+    case LONE_C:
+        isolate(sim, C, true, true);
+        break;
+    default:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    }
+}
+
+void old_reading_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    at(sim, 5, SHARE_C);
+    at(sim, 8, REST_C);
+    at(sim, moment(sim, 9, 9.5), PAUSE_C);
+    at(sim, 10.5, TAKE_C);
+    at(sim, 14, HUNGRY_AB);
+    at(sim, 16, REACH_C); /* the first that it reads when it goes on is fresh */
+}
+
+/* Cut off while it rests with a large share, and busy again before its session ends. */
+void late_use_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    at(sim, 5, SHARE_C);
+    at(sim, 8, REST_C);
+    at(sim, moment(sim, 9, 10), LONE_C);
+    at(sim, 11.5, TAKE_C);
+    at(sim, 12, HUNGRY_AB);
+}
+
+/* Idle while the others use everything, cut off, and back at its reserve without a session. */
+void reserve_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    at(sim, 5, HUNGRY_AB);
+    at(sim, moment(sim, 9, 10), LONE_C);
+    at(sim, 16.1, TAKE_C);
+}
+
+/* What it speaks of has drained while the join was under way, and was dealt to others. */
+static double late_join_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (from != C || to != A || message->type != CORE_SEND_HEARTBEAT || seconds(sim) < 10) {
+        return 0;
+    }
+    bool when = seconds(sim) > 17 && seconds(sim) < 18.2;
+    return when && message->heartbeat.join == CORE_JOIN_EXPIRED ? 1.3 : -1;
+}
+
+void late_join_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    sim->intercept = late_join_intercept;
+    at(sim, 5, SHARE_C);
+    at(sim, 17.5, HUNGRY_AB);
+}
+
+/* ---- what a bridge read before it slept is told afterwards, while another is silent ---- */
+
+enum { FILL_C, CRASH_A, FILL_AB, SLEEP_C };
+
+static void slept_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case FILL_C:
+        demand(sim, C, 60);
+        break;
+    case CRASH_A:
+        node_bridge_crash(sim, A, 0.05);
+        break;
+    case FILL_AB:
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+        break;
+    default:
+        node_pause(sim, C, 5.3);
+        break;
+    }
+}
+
+/* Once it leads anew, A hears nothing of B, and of C only when that has slept. */
+static double slept_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    double s = seconds(sim);
+    if (s < 9.4 || from == to) {
+        return 0;
+    }
+    if (message->type == CORE_SEND_VOTE_REQUEST) {
+        return from == A ? 0 : -1;
+    }
+    if (message->type != CORE_SEND_HEARTBEAT && message->type != CORE_SEND_DEAL) {
+        return 0;
+    }
+    bool awake = s > 20 && (from == C || to == C);
+    return from != B && to != B && awake ? 0 : -1;
+}
+
+void slept_join_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, slept_story);
+    sim->intercept = slept_intercept;
+    at(sim, 3, FILL_C);
+    at(sim, moment(sim, 9.4, 9.5), CRASH_A);
+    at(sim, 12, FILL_AB);
+    at(sim, moment(sim, 15.7, 15.8), SLEEP_C);
+}
+
+/* ---- an acknowledgement that took long ---- */
+
+static double late_ack_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if ((from != C && to != C) || seconds(sim) < 9) {
+        return 0;
+    }
+    if (seconds(sim) > 10) {
+        return -1;
+    }
+    return to == C && message->type == CORE_SEND_DEAL ? 5 : 0;
+}
+
+void late_ack_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, read_story);
+    sim->intercept = late_ack_intercept;
+    at(sim, 5, SHARE_C);
+    at(sim, moment(sim, 13, 14), HUNGRY_AB);
+}
+
+/* ---- a heartbeat is taken in, then its sender is lost, then it would be acknowledged ---- */
+
+enum { SHARE_WITH_C, NAP_C, TAKE_AB };
+
+static int64_t session_left_ms(struct sim *sim, int node) {
+    return (int64_t)sim->node[node].memory.session_end - (int64_t)sim_local(sim, node);
+}
+
+/* C wakes just before its session ends, so that it has half a second to hear an answer. */
+static void lost_ack_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    if (what == SHARE_WITH_C) {
+        demand(sim, C, 60);
+    } else if (what == NAP_C) {
+        node_pause(sim, C, (double)session_left_ms(sim, C) / 1e3 - .02);
+    } else {
+        demand(sim, A, 60);
+        demand(sim, B, 60);
+    }
+}
+
+/* Only what C says then gets through, and late: when the coordinator is about to count C as lost.
+ */
+static double lost_ack_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    int64_t left = session_left_ms(sim, C);
+
+    (void)to;
+    if (from != C || message->type != CORE_SEND_HEARTBEAT || seconds(sim) < 9) {
+        return 0;
+    }
+    return left > 0 && left < 100 ? (double)left / 1e3 + moment(sim, .03, .2) : -1;
+}
+
+void lost_ack_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, lost_ack_story);
+    sim->intercept = lost_ack_intercept;
+    at(sim, 5, SHARE_WITH_C);
+    at(sim, 13.5, NAP_C);
+    at(sim, 16, TAKE_AB);
+}
