@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "admin.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,58 +12,103 @@
 
 #include <nng/nng.h>
 
-enum { PATIENCE_MS = 1000 }; /* for each step of a client */
+enum {
+    PATIENCE_MS = 1000, /* for each step of a client */
+    PLACES = ADMIN_CLIENTS_MAX + 1,
+};
 
-/* One client after the other: accepted, its line read, answered here, the answer written. What is
- * under way is under way in one aio, whose end is told by an eventfd. (Not nng's REP: its listener
- * stops for good when a client goes while the two greet each other, as of nng 1.5.2.) */
-enum step { ACCEPTING, READING, ANSWERING, WRITING };
+/* Each client has a place: accepted, its line read, answered here, the answer written. What is
+ * under way there is under way in the place's aio, whose end is told by its flag and an eventfd
+ * that counts them. (Not nng's REP: its listener stops for good when a client goes while the two
+ * greet each other, as of nng 1.5.2.) */
+enum step { FREE, ACCEPTING, READING, ANSWERING, WRITING };
+
+struct place {
+    struct admin *admin;
+    nng_aio *aio;
+    nng_stream *client;
+    enum step step;
+    atomic_bool ended;
+    uint64_t number; /* of clients, as they came */
+    size_t used;     /* of request */
+    char *reply;
+    size_t size, written; /* of reply */
+    char request[ADMIN_REQUEST_MAX];
+};
 
 struct admin {
     nng_stream_listener *listener;
-    nng_stream *client;
-    nng_aio *aio;
-    enum step step;
     int fd;
-    size_t used; /* of request */
-    char request[ADMIN_REQUEST_MAX];
-    char *reply;
-    size_t size, written; /* of reply */
+    uint64_t clients; /* so far */
+    struct place *answering;
     char path[sizeof((struct sockaddr_un *)NULL)->sun_path];
+    struct place place[PLACES];
 };
 
-/* A thread of nng's: what was under way has ended. */
+/* A thread of nng's: what was under way has ended. Release: with what it has left in the aio. */
 static void on_end(void *arg) {
-    const struct admin *admin = arg;
-    ssize_t written = write(admin->fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)written; /* a full eventfd is readable all the same */
+    struct place *place = arg;
+    const int fd = place->admin->fd;
+    atomic_store_explicit(&place->ended, true, memory_order_release);
+    ssize_t written = write(fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)written; /* there are fewer ends than an eventfd can count */
 }
 
+/* One place waits for the next client. When there is none left for it the oldest client has to go:
+ * its end comes back here. */
 static void accept_next(struct admin *admin) {
-    if (admin->client != NULL)
-        nng_stream_free(admin->client);
-    free(admin->reply);
-    admin->client = NULL;
-    admin->reply = NULL;
-    admin->used = admin->size = admin->written = 0;
-    admin->step = ACCEPTING;
-    nng_aio_set_timeout(admin->aio, NNG_DURATION_INFINITE);
-    nng_stream_listener_accept(admin->listener, admin->aio);
+    struct place *free = NULL, *oldest = NULL;
+    for (int i = 0; i < PLACES; i++) {
+        struct place *place = &admin->place[i];
+        if (place->step == ACCEPTING)
+            return;
+        if (place->step == FREE)
+            free = place;
+        else if (oldest == NULL || place->number < oldest->number)
+            oldest = place;
+    }
+    if (free == NULL) {
+        nng_aio_cancel(oldest->aio);
+        return;
+    }
+    free->step = ACCEPTING;
+    nng_aio_set_timeout(free->aio, NNG_DURATION_INFINITE);
+    nng_stream_listener_accept(admin->listener, free->aio);
 }
 
-static void move_bytes(struct admin *admin, enum step step) {
+static void leave(struct place *place) {
+    if (place->client != NULL)
+        nng_stream_free(place->client);
+    free(place->reply);
+    place->client = NULL;
+    place->reply = NULL;
+    place->used = place->size = place->written = 0;
+    place->step = FREE;
+    accept_next(place->admin);
+}
+
+static void move_bytes(struct place *place, enum step step) {
     bool reads = step == READING;
-    nng_iov iov = {.iov_buf = reads ? admin->request + admin->used : admin->reply + admin->written,
+    nng_iov iov = {.iov_buf = reads ? place->request + place->used : place->reply + place->written,
                    .iov_len =
-                       reads ? sizeof admin->request - admin->used : admin->size - admin->written};
-    admin->step = step;
-    nng_aio_set_timeout(admin->aio, PATIENCE_MS);
-    if (nng_aio_set_iov(admin->aio, 1, &iov) != 0)
-        accept_next(admin);
+                       reads ? sizeof place->request - place->used : place->size - place->written};
+    place->step = step;
+    nng_aio_set_timeout(place->aio, PATIENCE_MS);
+    if (nng_aio_set_iov(place->aio, 1, &iov) != 0)
+        leave(place);
     else if (reads)
-        nng_stream_recv(admin->client, admin->aio);
+        nng_stream_recv(place->client, place->aio);
     else
-        nng_stream_send(admin->client, admin->aio);
+        nng_stream_send(place->client, place->aio);
+}
+
+static int places_open(struct admin *admin) {
+    int rc = 0;
+    for (int i = 0; i < PLACES && rc == 0; i++) {
+        admin->place[i].admin = admin;
+        rc = nng_aio_alloc(&admin->place[i].aio, on_end, &admin->place[i]);
+    }
+    return rc;
 }
 
 static int listen_at(struct admin *admin) {
@@ -70,7 +116,7 @@ static int listen_at(struct admin *admin) {
     (void)snprintf(url, sizeof url, "ipc://%s", admin->path);
     /* The caller is the only bridge of this segment: what lies here is of one that is dead. */
     (void)unlink(admin->path);
-    int rc = nng_aio_alloc(&admin->aio, on_end, admin);
+    int rc = places_open(admin);
     if (rc == 0)
         rc = nng_stream_listener_alloc(&admin->listener, url);
     if (rc != 0)
@@ -92,7 +138,7 @@ int admin_open(struct admin **out, const char *segment_path, char *error, size_t
         return -1;
     }
     int length = snprintf(admin->path, sizeof admin->path, "%.*s.admin", stem, segment_path);
-    admin->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    admin->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
     int rc = admin->fd < 0 ? NNG_ENOMEM : 0;
     if (rc == 0)
         rc = length < (int)sizeof admin->path ? listen_at(admin) : NNG_EADDRINVAL;
@@ -108,8 +154,10 @@ int admin_open(struct admin **out, const char *segment_path, char *error, size_t
                                         : nng_strerror(rc));
     if (admin->listener != NULL)
         nng_stream_listener_free(admin->listener);
-    if (admin->aio != NULL)
-        nng_aio_free(admin->aio);
+    for (int i = 0; i < PLACES; i++) {
+        if (admin->place[i].aio != NULL)
+            nng_aio_free(admin->place[i].aio);
+    }
     if (admin->fd >= 0)
         close(admin->fd);
     free(admin);
@@ -123,10 +171,6 @@ void admin_close(struct admin *admin) {
 
 int admin_fd(const struct admin *admin) {
     return admin != NULL ? admin->fd : -1;
-}
-
-static void refuse(struct admin *admin, const char *why) {
-    admin_reply(admin, json_object(), json_pack("[s]", why));
 }
 
 json_t *admin_understand(const char *line, size_t size, const char **command, const char **why) {
@@ -145,65 +189,97 @@ json_t *admin_understand(const char *line, size_t size, const char **command, co
     return NULL;
 }
 
-/* @return true: the line is whole. */
-static bool read_more(struct admin *admin, size_t count) {
-    const char *end = memchr(admin->request + admin->used, '\n', count);
-    admin->used += count;
-    if (end != NULL) {
-        admin->used = (size_t)(end - admin->request);
-        return true;
-    }
-    if (admin->used == sizeof admin->request)
-        refuse(admin, "a request that is too long");
-    else
-        move_bytes(admin, READING);
-    return false;
-}
-
-bool admin_receive(struct admin *admin, json_t **request, const char **command) {
-    uint64_t ended;
-    *request = NULL;
-    if (read(admin->fd, &ended, sizeof ended) != (ssize_t)sizeof ended)
-        return false;
-    nng_aio_wait(admin->aio); /* for the last instructions of on_end() */
-    size_t count = nng_aio_count(admin->aio);
-    if (nng_aio_result(admin->aio) != 0) {
-        accept_next(admin); /* it has gone, or was too slow */
-    } else if (admin->step == ACCEPTING) {
-        admin->client = nng_aio_get_output(admin->aio, 0);
-        move_bytes(admin, READING);
-    } else if (admin->step == READING) {
-        if (read_more(admin, count)) {
-            const char *why = NULL;
-            admin->step = ANSWERING;
-            *request = admin_understand(admin->request, admin->used, command, &why);
-            if (why != NULL)
-                refuse(admin, why);
-        }
-    } else {
-        admin->written += count;
-        if (admin->written < admin->size)
-            move_bytes(admin, WRITING);
-        else
-            accept_next(admin);
-    }
-    return *request != NULL;
-}
-
-void admin_reply(struct admin *admin, json_t *reply, json_t *errors) {
+static void answer(struct place *place, json_t *reply, json_t *errors) {
     bool ok = json_array_size(errors) == 0;
     (void)json_object_set_new(reply, "slotshare", json_integer(ADMIN_VERSION));
     (void)json_object_set_new(reply, "ok", json_boolean(ok));
     if (!ok)
         (void)json_object_set(reply, "errors", errors);
-    admin->reply = json_dumps(reply, JSON_COMPACT);
+    place->reply = json_dumps(reply, JSON_COMPACT);
     json_decref(reply);
     json_decref(errors);
-    if (admin->reply == NULL) {
-        accept_next(admin);
+    if (place->reply == NULL) {
+        leave(place);
         return;
     }
-    admin->size = strlen(admin->reply);
-    admin->reply[admin->size++] = '\n'; /* in the place of the NUL */
-    move_bytes(admin, WRITING);
+    place->size = strlen(place->reply);
+    place->reply[place->size++] = '\n'; /* in the place of the NUL */
+    move_bytes(place, WRITING);
+}
+
+static void refuse(struct place *place, const char *why) {
+    answer(place, json_object(), json_pack("[s]", why));
+}
+
+/* @return true: the line is whole. */
+static bool read_more(struct place *place, size_t count) {
+    const char *end = memchr(place->request + place->used, '\n', count);
+    place->used += count;
+    if (end != NULL) {
+        place->used = (size_t)(end - place->request);
+        return true;
+    }
+    if (place->used == sizeof place->request)
+        refuse(place, "a request that is too long");
+    else
+        move_bytes(place, READING);
+    return false;
+}
+
+static void accepted(struct place *place) {
+    place->client = nng_aio_get_output(place->aio, 0);
+    place->number = place->admin->clients++;
+    move_bytes(place, READING);
+}
+
+static void written(struct place *place, size_t count) {
+    place->written += count;
+    if (place->written < place->size)
+        move_bytes(place, WRITING);
+    else
+        leave(place);
+}
+
+/* @return the place where something has ended, as the eventfd says; NULL: there is none. */
+static struct place *ended(struct admin *admin) {
+    uint64_t one;
+    if (read(admin->fd, &one, sizeof one) != (ssize_t)sizeof one)
+        return NULL;
+    for (int i = 0; i < PLACES; i++) {
+        struct place *place = &admin->place[i];
+        if (atomic_load_explicit(&place->ended, memory_order_acquire)) {
+            nng_aio_wait(place->aio); /* for the last instructions of on_end() */
+            atomic_store_explicit(&place->ended, false, memory_order_relaxed);
+            return place;
+        }
+    }
+    return NULL;
+}
+
+bool admin_receive(struct admin *admin, json_t **request, const char **command) {
+    struct place *place = ended(admin);
+    *request = NULL;
+    if (place == NULL)
+        return false;
+    size_t count = nng_aio_count(place->aio);
+    if (nng_aio_result(place->aio) != 0) {
+        leave(place); /* it has gone, was too slow, or too many came after it */
+    } else if (place->step == ACCEPTING) {
+        accepted(place);
+    } else if (place->step == WRITING) {
+        written(place, count);
+    } else if (read_more(place, count)) {
+        const char *why = NULL;
+        place->step = ANSWERING;
+        *request = admin_understand(place->request, place->used, command, &why);
+        admin->answering = place;
+        if (why != NULL)
+            refuse(place, why);
+    }
+    accept_next(admin);
+    return *request != NULL;
+}
+
+void admin_reply(struct admin *admin, json_t *reply, json_t *errors) {
+    answer(admin->answering, reply, errors);
 }

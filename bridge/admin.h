@@ -8,9 +8,9 @@
  *     {"slotshare": 1, "command": "status"}  ->  {"slotshare": 1, "ok": true, ...}
  *                                                {"slotshare": 1, "ok": false, "errors": ["..."]}
  *
- * One client is served at a time, the others wait; nothing here blocks, and who is slow is cut off
- * after a second. What is asked is checked: no JSON, another version, no command get an error. Not
- * thread-safe.
+ * Clients do not wait for each other; nothing here blocks, and who is slow is cut off after a
+ * second. Of more than ADMIN_CLIENTS_MAX at once the oldest is cut off. What is asked is checked:
+ * no JSON, another version, no command get an error. Not thread-safe.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@
 enum {
     ADMIN_VERSION = 1,
     ADMIN_REQUEST_MAX = 16384, /**< bytes; more is refused */
+    ADMIN_CLIENTS_MAX = 16,
 };
 
 struct admin;

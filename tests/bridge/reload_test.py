@@ -343,6 +343,34 @@ class Admin(Case):
         client.close()
         return json.loads(answer)
 
+    def answered_beside(self, node, count):
+        """Ask while so many say nothing. @return how many of them are still connected then, and
+        how many descriptors the bridge has"""
+        silent = [self.connect(node) for _ in range(count)]
+        self.assertTrue(self.ask(node, b'{"slotshare": 1, "command": "status"}\n')["ok"])
+        descriptors = len(os.listdir(f"/proc/{node.process.pid}/fd"))
+        connected = 0
+        for client in silent:
+            client.setblocking(False)
+            try:
+                self.assertEqual(client.recv(1), b"")
+            except BlockingIOError:
+                connected += 1
+            client.close()
+        return connected, descriptors
+
+    def test_silent_clients(self):
+        """Who says nothing keeps nobody waiting; of too many the oldest are cut off."""
+        with Cluster(count=1) as cluster:
+            node = cluster.nodes[0]
+            # Each has a second: all of them are there yet when the answer is.
+            wait_for("an answer beside 12 silent clients",
+                     lambda: self.answered_beside(node, 12)[0] == 12)
+            before = self.answered_beside(node, 0)[1]
+            connected, descriptors = self.answered_beside(node, 60)
+            self.assertLess(connected, 60)
+            self.assertLess(descriptors, before + 20)
+
     def test_hostile(self):
         with Cluster(count=1) as cluster:
             node = cluster.nodes[0]
