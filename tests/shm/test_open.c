@@ -247,7 +247,7 @@ static bool fill_disk(struct place *place, int argument) {
     (void)argument;
     slotshare *handle = NULL;
     char half[160];
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", place->directory, "tmpfs", 0, "size=64k,mode=0700") != 0) {
         board_set(place, 0, errno);
         return true;
