@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Real sockets on the loopback interface, plain TCP. */
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,7 +87,27 @@ static void sizes(void **state) {
     free(bytes);
 }
 
-/* Who does not read loses the old messages and gets the newest. */
+/* What this process has in memory of its own, in kB. The sanitizers keep what was freed. */
+static long memory_kb(void) {
+    char line[256];
+    long kb = 0;
+    FILE *status = fopen("/proc/self/status", "re");
+    assert_non_null(status);
+    while (fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, "RssAnon:", 8) == 0)
+            kb = strtol(line + 8, NULL, 10);
+    }
+    assert_int_equal(fclose(status), 0);
+    return kb;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const long memory_max_kb = LONG_MAX;
+#else
+static const long memory_max_kb = 16384; /* 80 MB are published */
+#endif
+
+/* Who does not read loses the old messages and gets the newest; what is kept for it is bounded. */
 static void slow_reader(void **state) {
     struct cluster *cluster = *state;
     enum { COUNT = 20000, SIZE = 4096 };
@@ -95,11 +116,13 @@ static void slow_reader(void **state) {
     expect_heard(cluster, 0, 1, "hello");
     uint8_t *bytes = calloc(1, SIZE);
     assert_non_null(bytes);
+    const long before = memory_kb();
     for (uint32_t i = 0; i < COUNT; i++) {
         memcpy(bytes, &i, sizeof i);
         assert_int_equal(net_publish(cluster->net[0], bytes, SIZE), 0);
     }
     free(bytes);
+    assert_true(memory_kb() - before < memory_max_kb);
     uint32_t heard = 0;
     uint32_t last = 0;
     struct net_message message;
