@@ -65,6 +65,8 @@ static void change(struct daemon *daemon, const struct conf_changes *wanted, jso
                    json_t *errors) {
     struct reload_report report;
     daemon_change(daemon, wanted, &report);
+    (void)json_object_set_new(reply, "version",
+                              json_integer((json_int_t)daemon->changes.now.version));
     daemon_admin_report(daemon, &report, reply, errors);
 }
 

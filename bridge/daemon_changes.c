@@ -158,6 +158,22 @@ static void complain(struct daemon *daemon, const struct member *member, const c
               reason, NULL);
 }
 
+/* Two operators at the same time, on two nodes that had not heard of each other: of the two lists
+ * one counts, and the other change was in vain. */
+static void tell_lost(struct daemon *daemon, const struct conf_changes *said) {
+    const struct conf_changes *own = &daemon->changes.now;
+    struct log_line line;
+    if (own->version == 0 || said->version != own->version ||
+        strcmp(own->author, daemon->conf->node) != 0)
+        return;
+    log_begin(daemon->log, &line, LOG_LEVEL_WARNING, "changes_lost");
+    log_uint(&line, "version", own->version);
+    log_text(&line, "to", said->author);
+    log_text(&line, "reason",
+             "another operator made another change at the same time: make this one again");
+    log_end(&line);
+}
+
 /* The same list: what is left of each. The first to see the end of one decides, so that all end it
  * together. */
 static void take_ends(struct daemon *daemon, struct conf_changes *heard, bool guessed) {
@@ -186,6 +202,7 @@ void daemon_changes_heard(struct daemon *daemon, const struct member *member,
                said->version - changes->now.version > leap_max) {
         complain(daemon, member, "a version that cannot be");
     } else if (conf_changes_newer(said, &changes->now)) {
+        tell_lost(daemon, said);
         changes->now = *said;
         for (uint32_t i = 0; i < said->overrides; i++)
             changes->end[i] = daemon->now + said->override[i].ms;

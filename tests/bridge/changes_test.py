@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Overrides and drained nodes: limits that operators change without the file."""
 import json
+import threading
 import unittest
 
 from bridges import Cluster, wait_for
@@ -177,6 +178,81 @@ class Overrides(Case):
             code, _, errors = a.ask("override", "set", *HOST, "1", "--for", "1h")
             self.assertEqual(code, REFUSED)
             self.assertIn("no coordinator", errors)
+
+
+class AtTheSameTime(Case):
+    """Two operators on two nodes. Whatever comes of it is the same on all nodes, and who was told
+    that his change counts has it."""
+
+    def at_once(self, *calls):
+        """@return what each (node, words...) printed, in this order"""
+        found = [None] * len(calls)
+        start = threading.Barrier(len(calls))
+
+        def call(i, node, words):
+            start.wait()
+            found[i] = node.ask(*words)
+        threads = [threading.Thread(target=call, args=(i, node, words))
+                   for i, (node, *words) in enumerate(calls)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    def check(self, nodes, calls, has):
+        """has(changes, i): what was asked for by calls[i] is in force."""
+        texts = {0: "committed: epoch ", WAITS: "another change|waiting for"}
+        for (code, out, errors), i in zip(self.at_once(*calls), range(len(calls))):
+            self.assertEqual(errors, "")
+            self.assertRegex(out, texts[code])
+            if code == 0 or "lost: " in out:
+                changes = self.settled(nodes)["changes"]
+                self.assertEqual(has(changes, i), code == 0, (changes, out))
+                lost = "lost: another change was made at the same time, on "
+                self.assertTrue(code == 0 or lost in out, out)
+            if "lost: " in out:
+                node = calls[i][0]
+                wait_for("a warning", lambda n=node: n.says("level=warning event=changes_lost "))
+        self.settled(nodes)
+
+    def test_overrides(self):
+        with Cluster() as cluster:
+            cluster.wait_sessions([cluster.worker(i) for i in range(3)])
+            nodes = cluster.nodes
+            self.assertEqual(self.override(nodes[0], "list")[1], "none\n")
+            lost = 0
+            for turn in range(8):
+                # The one that asks first is often the second to be heard: so both lose at times.
+                one, other = (nodes[0], nodes[1]) if turn % 2 else (nodes[1], nodes[2])
+                names = [f"h{turn}-{i}.example.com" for i in range(2)]
+                calls = [(node, "override", "set", "--host", name, str(turn), "--for", "1h",
+                          "--wait", "50") for node, name in zip((one, other), names)]
+                self.check(nodes, calls, lambda changes, i, n=names: any(
+                    o["of"] == f'[host "{n[i]}"]' for o in changes["overrides"]))
+                lost += sum(n.log().count("event=changes_lost") for n in nodes)
+                if lost and turn > 1:
+                    break
+            # The same one, to two values: one of them.
+            self.at_once(*((node, "override", "set", *HOST, limit, "--for", "1h", "--wait", "50")
+                           for node, limit in ((nodes[0], "3"), (nodes[2], "4"))))
+            limits = [o["limit"] for o in self.settled(nodes)["changes"]["overrides"]
+                      if o["of"] == '[host "mx.example.com"]']
+            self.assertIn(limits, ([3], [4]))
+            self.limits(cluster.workers, limits[0])
+
+    def test_drains(self):
+        """Two nodes of two, each told to drain: one of them goes on taking slots."""
+        with Cluster(count=2) as cluster:
+            workers = [cluster.worker(i) for i in range(2)]
+            cluster.wait_sessions(workers)
+            for result in self.at_once(*((node, "drain", "--wait", "50")
+                                         for node in cluster.nodes)):
+                self.assertIn(result[0], (0, WAITS, REFUSED), result)
+            drained = self.settled(cluster.nodes)["changes"]["drained"]
+            self.assertEqual(len(drained), 1)
+            left = next(i for i in range(2) if cluster.nodes[i].name not in drained)
+            cluster.take_until([workers[left]], 12, 12)
 
 
 class Drained(Case):

@@ -10,6 +10,7 @@ from support import COUNTER, HOST, OS_ERROR, SHMSTAT, UNAVAILABLE, Case
 from terminal import Terminal
 
 UP, DOWN, RIGHT, LEFT, END, HOME = ("\x1bOA", "\x1bOB", "\x1bOC", "\x1bOD", "\x1bOF", "\x1bOH")
+PAGE_UP, PAGE_DOWN, F1 = "\x1b[5~", "\x1b[6~", "\x1bOP"
 ESCAPE = "\x1b"
 FAST = ("--interval", "0.1")
 
@@ -167,12 +168,16 @@ class Display(Live):
         terminal.until("b, c, a by what is in use", lambda t: self.order(t) == ["b", "c", "a"])
         terminal.type("r")
         terminal.until("the other way round", lambda t: self.order(t) == ["a", "c", "b"])
-        terminal.type("r<")
+        terminal.type("r,")
         terminal.until("by name", lambda t: self.order(t) == ["a", "b", "c"])
         terminal.type("r")
         terminal.until("by name backwards", lambda t: self.order(t) == ["c", "b", "a"])
-        terminal.type("r>")
+        terminal.type("r.")
         terminal.until("by use again", lambda t: self.order(t) == ["b", "c", "a"])
+        terminal.type("<")
+        terminal.until("by name once more", lambda t: self.order(t) == ["a", "b", "c"])
+        terminal.type(">")
+        terminal.until("by use once more", lambda t: self.order(t) == ["b", "c", "a"])
         self.quit(terminal)
         for holder in holders:
             self.let_go(holder)
@@ -220,6 +225,29 @@ class Display(Live):
         self.assertNotIn("d00", terminal.screen.text())
         terminal.type(HOME)
         terminal.until_matches(r"^domain:d00.example ")
+
+        def chosen(name):
+            """The row at the cursor: Enter shows who holds its slots."""
+            terminal.type("\r")
+            terminal.until_matches(rf"  of domain:{name}.example$")
+            terminal.type(ESCAPE)
+            terminal.until_matches(r"^COUNTER +IN USE ")
+        chosen("d00")
+        for keys, name in (("j", "d01"), ("jj", "d03"), ("k", "d02"), (DOWN + DOWN, "d04"),
+                           (UP, "d03"), ("gkk", "d00"), ("Gk", "d29"), ("jjjk", "d29")):
+            terminal.type(keys)
+            chosen(name)
+        terminal.type("g" + PAGE_DOWN)
+        terminal.until("the next page", lambda t: "d00." not in t and "d12." in t)
+        terminal.type(PAGE_UP + PAGE_UP)
+        terminal.until_matches(r"^domain:d00.example ")
+        chosen("d00")
+        for key in ("h", F1):
+            terminal.type(key)
+            terminal.until_matches(r"^  q +quit$")
+            terminal.type(" ")  # any key ends it, and does nothing else
+            terminal.until_matches(r"^domain:d00.example ")
+            self.assertNotIn("PAUSED", terminal.screen.text())
         self.quit(terminal)
 
     def test_columns_that_do_not_fit(self):

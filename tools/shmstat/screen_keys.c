@@ -106,14 +106,16 @@ static void toggle_help(struct screen *screen, int unused) {
     screen->help = true;
 }
 
+/* Several keys may come before the next drawing: the cursor is on a row after each of them. */
 static void move_lines(struct screen *screen, int lines) {
     struct screen_view *now = look(screen);
+    const size_t last = screen->shown > 0 ? screen->shown - 1 : 0;
 
     if (lines < 0) {
         size_t up = (size_t)-lines;
         now->cursor -= up < now->cursor ? up : now->cursor;
     } else {
-        now->cursor += (size_t)lines;
+        now->cursor = now->cursor + (size_t)lines < last ? now->cursor + (size_t)lines : last;
     }
 }
 
@@ -128,7 +130,7 @@ static void move_first(struct screen *screen, int unused) {
 
 static void move_last(struct screen *screen, int unused) {
     (void)unused;
-    look(screen)->cursor = screen->shown;
+    look(screen)->cursor = screen->shown > 0 ? screen->shown - 1 : 0;
 }
 
 static void shift_columns(struct screen *screen, int step) {

@@ -88,8 +88,32 @@ static int tell_pending(const json_t *status) {
     return EX_TEMPFAIL;
 }
 
-int ask_wait_committed(const struct ask *ask, const char *digest, bool later, int64_t wait_ms) {
+/* Is the list of changes still the one that this node was told to make? */
+static bool is_ours(const json_t *status, int64_t version) {
+    const json_t *changes = json_object_get(status, "changes");
+    return ask_number(changes, "version") == version &&
+           strcmp(ask_text(changes, "by"), ask_text(status, "node")) == 0;
+}
+
+static int tell_replaced(const json_t *status, int64_t version) {
+    const json_t *changes = json_object_get(status, "changes");
+    if (version == 0) {
+        puts("another file has taken its place");
+        return EX_TEMPFAIL;
+    }
+    const bool lost = ask_number(changes, "version") == version;
+    fputs(lost ? "lost: another change was made at the same time, on "
+               : "another change has come after it, made on ",
+          stdout);
+    ask_print(ask_text(changes, "by"));
+    puts(lost ? ", and that one counts: make this one again"
+              : "; 'slotshare override list' tells what is in force");
+    return EX_TEMPFAIL;
+}
+
+int ask_wait_committed(const struct ask *ask, const struct ask_edition *edition, int64_t wait_ms) {
     const int64_t end = now_ms() + wait_ms;
+    const char *digest = edition->digest;
     for (;;) {
         json_t *status = NULL;
         int result = ask_bridge(ask, json_pack("{s:s}", "command", "status"), &status);
@@ -99,9 +123,9 @@ int ask_wait_committed(const struct ask *ask, const char *digest, bool later, in
         bool pending = strcmp(ask_text(json_object_get(status, "pending"), "digest"), digest) == 0;
         if (done) {
             printf("committed: epoch %" PRId64 "\n", ask_number(status, "epoch"));
-        } else if (!pending && !later) {
-            puts("another file has taken its place");
-            result = EX_TEMPFAIL;
+        } else if (edition->version != 0 ? !is_ours(status, edition->version)
+                                         : !pending && !edition->later) {
+            result = tell_replaced(status, edition->version);
         } else if (now_ms() >= end) {
             result = tell_pending(status);
         } else {
@@ -126,8 +150,10 @@ int ask_change(const struct ask *ask, json_t *question, int64_t wait_ms) {
     } else {
         ask_print(ask_text(answer, "changes"));
         putchar('\n');
-        status = ask_wait_committed(ask, ask_text(answer, "digest"), strcmp(result, "later") == 0,
-                                    wait_ms);
+        const struct ask_edition edition = {.digest = ask_text(answer, "digest"),
+                                            .later = strcmp(result, "later") == 0,
+                                            .version = ask_number(answer, "version")};
+        status = ask_wait_committed(ask, &edition, wait_ms);
     }
     json_decref(answer);
     return status;
@@ -153,7 +179,8 @@ int ask_reload(const struct ask *ask, int64_t wait_ms) {
         fputs(": ", stdout);
         ask_print(*changes != '\0' ? changes : "the cluster's first configuration");
         putchar('\n');
-        status = ask_wait_committed(ask, ask_text(answer, "digest"), false, wait_ms);
+        status = ask_wait_committed(
+            ask, &(struct ask_edition){.digest = ask_text(answer, "digest")}, wait_ms);
     }
     if (strcmp(ask_text(answer, "certificates"), "new") == 0) {
         puts("certificates: new ones, for connections made from now on");

@@ -35,10 +35,17 @@ int ask_bridge(const struct ask *ask, json_t *question, json_t **answer);
 /** Print a text that came from elsewhere: what could steer a terminal becomes '?'. */
 void ask_print(const char *text);
 
-/** Wait until the configuration of this digest is committed, telling on stderr for whom it waits.
- * later: it need not be proposed yet.
- * @return EX_OK (told); EX_TEMPFAIL: it is not yet (told for whom); EX_UNAVAILABLE. */
-int ask_wait_committed(const struct ask *ask, const char *digest, bool later, int64_t wait_ms);
+/** A configuration that the bridge was told to make. */
+struct ask_edition {
+    const char *digest;
+    bool later;      /**< it need not be proposed yet */
+    int64_t version; /**< of the list of changes that it has; 0: it is a file */
+};
+
+/** Wait until it is committed, telling for whom it waits.
+ * @return EX_OK (told); EX_TEMPFAIL: it is not yet (told for whom), or another one has taken its
+ *         place (told); EX_UNAVAILABLE. */
+int ask_wait_committed(const struct ask *ask, const struct ask_edition *edition, int64_t wait_ms);
 
 /** Have the bridge make a change without its file, and tell what becomes of it. question: as
  * ask_bridge(). @return an exit status. */
