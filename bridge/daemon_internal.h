@@ -5,7 +5,7 @@
  * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log),
  * daemon_totals.c (what all have in use, for people),
  * daemon_config.c (reload, promise, commit), daemon_files.c (files that differ),
- * daemon_changes.c (overrides, drained nodes),
+ * daemon_changes.c (overrides, drained nodes), daemon_former.c (what they took the place of),
  * daemon_start.c (which configuration to start with), daemon_member.c (members that come and go),
  * daemon_admin.c (what operators ask for), daemon_nodes.c (what they ask for about all nodes). */
 #include <pthread.h>
@@ -103,6 +103,13 @@ struct files {
     uint64_t answer_next;
 };
 
+/** What was proposed here and never promised: see daemon_former.c. */
+enum { FORMERS = 4 };
+struct formers {
+    struct edition edition[FORMERS]; /**< digest 0: none */
+    uint32_t next;                   /**< to be written */
+};
+
 struct daemon {
     struct conf *file;
     const struct conf *conf; /**< file as it was at the start: what concerns this node alone */
@@ -114,6 +121,7 @@ struct daemon {
     struct configs configs;
     struct changes changes;
     struct files files;
+    struct formers formers;
     struct admin *admin;
     struct web *web; /**< NULL: not wanted */
     bool broken;     /**< what was committed could not be stored: nothing may happen any more */
@@ -269,6 +277,14 @@ void daemon_change(struct daemon *daemon, const struct conf_changes *wanted,
                    struct reload_report *report);
 /** Those overrides that have not ended, with what is left of each, and drained nodes. */
 void daemon_changes_now(const struct daemon *daemon, struct conf_changes *out);
+
+/** Changes have taken the place of what was proposed: keep it, *was is used up. */
+void daemon_former_keep(struct daemon *daemon, struct edition *was);
+/** Another member has promised what is proposed here: nothing else may take its place now. */
+bool daemon_former_binds(const struct daemon *daemon);
+/** When another member has promised what was proposed here before, propose it again. */
+void daemon_former_tend(struct daemon *daemon);
+void daemon_former_free(struct daemon *daemon);
 
 /** Find out which configurations are committed and pending: from the store and from `file`, which
  * is used up. options: as daemon_open(). @return 0; -1: error says what is wrong. */

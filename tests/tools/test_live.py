@@ -243,8 +243,8 @@ class Display(Live):
         terminal.until_matches(r"^domain:d00.example ")
         chosen("d00")
         for key in ("h", F1):
-            terminal.type(key)
-            terminal.until_matches(r"^  q +quit$")
+            terminal.type(key)  # more keys than lines
+            terminal.until_matches(r"^ the rest: in a larger window, or 'shmstat --help'$")
             terminal.type(" ")  # any key ends it, and does nothing else
             terminal.until_matches(r"^domain:d00.example ")
             self.assertNotIn("PAUSED", terminal.screen.text())

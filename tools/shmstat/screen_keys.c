@@ -240,10 +240,18 @@ void screen_key(struct screen *screen, bool is_code, unsigned key) {
 }
 
 void screen_draw_keys(int top) {
+    const int last = getmaxy(stdscr) - 1;
+    int y = top;
+
     for (size_t i = 0; i < KEY_ROWS; i++) {
-        if (key_rows[i].label != NULL) {
-            mvprintw(top++, 2, "%-*s %s", LABEL_WIDTH, key_rows[i].label, key_rows[i].help);
+        if (key_rows[i].label != NULL && y++ <= last) {
+            mvprintw(y - 1, 2, "%-*s %s", LABEL_WIDTH, key_rows[i].label, key_rows[i].help);
         }
+    }
+    if (y - 1 > last && last > top) {
+        move(last, 0);
+        clrtoeol();
+        mvprintw(last, 1, "the rest: in a larger window, or 'shmstat --help'");
     }
 }
 
