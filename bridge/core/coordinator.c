@@ -287,10 +287,9 @@ static void commit(struct core *core, uint64_t now) {
         if (peer->hash == 0 || holds == (peer->state != PEER_NONE)) {
             continue;
         }
-        peer->state = holds ? PEER_GONE : PEER_NONE; /* a new one has its reserve, and joins */
-        for (uint32_t a = 0; a < core->active_count; a++) {
-            coordinator_entry(core, core->active[a], i)->present = holds;
-        }
+        /* A new one has its reserve, and joins. There are no rows that could miss it: with the
+         * members all counters change. */
+        peer->state = holds ? PEER_GONE : PEER_NONE;
     }
     core->whole_due = 0;
     publish_at(core, now);

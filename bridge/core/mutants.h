@@ -54,6 +54,7 @@ enum core_mutant {
     MUTANT_OVERTAKEN_FREE, /**< a promise that was overtaken binds no more */
     MUTANT_EARLIER_ANSWER, /**< an answer to what was said before a proposal proves a commit */
     MUTANT_ACK_AFTER_LOSS, /**< what was taken in before a member was lost is acknowledged after */
+    MUTANT_FAILED_APPLIED, /**< a share that could not be set counts as set */
     MUTANT_COUNT
 };
 

@@ -121,6 +121,10 @@ void table_abandon(struct core *core, uint64_t now) {
             int32_t share = counter->record ? counter->share : counter->home;
             counter->share = share > counter->next_share ? share : counter->next_share;
             counter->grant = grant;
+            if (MUTANT(core, MUTANT_FAILED_APPLIED)) {
+                counter->share = counter->next_share;
+                counter->grant = counter->next_grant;
+            }
             counter->record = counter->stored = true;
             counter->applying = false;
         }

@@ -23,7 +23,7 @@ static void usage(FILE *to) {
         "       cluster-sim --mutants [--stories]\n"
         "       cluster-sim --trace SEED|--shrink SEED [--scenario NAME] [--mutant N]\n"
         "           [--only IDS] [--until SECONDS] [--nodes N] [--noise N] [--counter N]\n"
-        "           [--calm loss,doubled,late,stops]\n"
+        "           [--calm loss,doubled,late,stops,full]\n"
         "Runs the share protocol in virtual time, one random run per seed, and compares what all\n"
         "nodes hold with the limit at every take; afterwards all of every limit must be used\n"
         "again. Stops at the first seed that fails, and tells its story as short as it gets.\n"
@@ -69,7 +69,7 @@ static bool seconds(const char *text, double *out) {
 }
 
 static bool calm(char *text, unsigned *out) {
-    static char *const kinds[] = {"loss", "doubled", "late", "stops", NULL};
+    static char *const kinds[] = {"loss", "doubled", "late", "stops", "full", NULL};
     char *value = NULL;
 
     while (*text != '\0') {

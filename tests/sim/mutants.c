@@ -29,6 +29,7 @@ const struct mutant mutants[] = {
     {MUTANT_HELD_WITHOUT_USE, "4", "what is in use above the share is not told", "chaos", 200},
     {MUTANT_REPORT_BEFORE_APPLIED, "4", "a share counts as applied when it was asked for", "nasty",
      400},
+    {MUTANT_FAILED_APPLIED, "4", "a share that could not be set counts as set", "nasty", 400},
     {MUTANT_NO_SCAN, "2", "a join with what was read before the session ended", "old-reading", 20},
     {WORLD_COMMIT_RAISES, "23", "a commit raises a member without a session", "commit-alone", 20},
     {MUTANT_COMMIT_AT_RESERVE, "22",

@@ -84,6 +84,7 @@ static void weather(struct sim *sim, const struct sim_step *step) {
         .nasty = (sim->calm & CALM_LATE) != 0 ? 0 : bad->nasty,
     };
     sim->slow_action = (sim->calm & CALM_STOPS) != 0 ? 0 : sim->weather_slow;
+    sim->full = (sim->calm & CALM_FULL) != 0 ? 0 : sim->weather_full;
     sim->weather_until = sim->now + (sim_time)(step->s * 1e6);
     sim_at(sim, step->s, (struct sim_event){.type = EVENT_CALM});
 }
@@ -91,7 +92,7 @@ static void weather(struct sim *sim, const struct sim_step *step) {
 void plan_calm(struct sim *sim) {
     if (sim->now >= sim->weather_until) {
         sim->network = (struct sim_network){0};
-        sim->slow_action = 0;
+        sim->slow_action = sim->full = 0;
     }
 }
 

@@ -200,6 +200,7 @@ static void begin(struct sim *sim, uint64_t seed, bool drains) {
                                         .doubled = PICK(&draw, 0, .2),
                                         .nasty = PICK(&draw, 0, .02, .1)};
     sim->weather_slow = PICK(&draw, 0, .05);
+    sim->weather_full = sim_full_segments(seed);
     for (double at = 0; at < draw.seconds; at += 1) {
         step(&draw, at, STEP_WEATHER, 0, 1);
     }

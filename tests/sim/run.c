@@ -72,7 +72,7 @@ static void print_ids(const uint8_t *only, unsigned steps, FILE *out) {
 }
 
 void run_print_command(const struct sim_request *request, unsigned steps, FILE *out) {
-    static const char *const kinds[] = {"loss", "doubled", "late", "stops"};
+    static const char *const kinds[] = {"loss", "doubled", "late", "stops", "full"};
     const char *between = " --calm ";
 
     fprintf(out, "cluster-sim --scenario %s --trace %llu", request->scenario->name,
@@ -86,7 +86,7 @@ void run_print_command(const struct sim_request *request, unsigned steps, FILE *
     if (request->nodes != 0) {
         fprintf(out, " --nodes %d", request->nodes);
     }
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         if ((request->calm >> i & 1) != 0) {
             fprintf(out, "%s%s", between, kinds[i]);
             between = ",";

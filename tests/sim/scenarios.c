@@ -276,6 +276,7 @@ static void nasty_begin(struct sim *sim, uint64_t seed) {
     if (chance(&draw, .33)) {
         reload(&draw, 5, draw.seconds / 2);
     }
+    sim->weather_full = sim_full_segments(seed);
     double slow_action = PICK(&draw, 0, .02, .2);
     bad_weather(&draw,
                 (struct sim_network){.loss = PICK(&draw, 0, .05, .2),
@@ -347,6 +348,7 @@ static void churn_begin(struct sim *sim, uint64_t seed) {
     start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 50, 90), &timers);
     sim->hold_s = PICK(&draw, 1, 10);
     sim->tail = PICK(&draw, 0, .04, .2);
+    sim->weather_full = sim_full_segments(seed);
     double slow_action = PICK(&draw, 0, .05);
     bad_weather(&draw,
                 (struct sim_network){.loss = PICK(&draw, 0, .05),

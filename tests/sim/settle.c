@@ -9,7 +9,7 @@ static void heal_all(struct sim *sim) {
     sim->settling = true;
     memset(sim->cut, 0, sizeof sim->cut);
     sim->network = (struct sim_network){0};
-    sim->slow_action = 0;
+    sim->slow_action = sim->full = 0;
     sim_log(sim, "EVERYTHING HEALED");
     for (int i = 0; i < sim->top; i++) {
         struct sim_node *node = &sim->node[i];

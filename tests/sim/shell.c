@@ -19,11 +19,24 @@ static void schedule_tick(struct sim *sim, int node) {
                .type = EVENT_TICK, .node = node, .a = n->generation, .b = n->tick_order});
 }
 
+/* A counter finds no room for some seconds; who frees some is not told of here. */
+static bool is_full(const struct sim *sim, int node, int key) {
+    uint64_t chance = sim_mix(
+        sim->noise ^
+        sim_mix((sim->now / (3000 * SIM_MS)) << 20 ^ (uint64_t)node << 6 ^ (uint64_t)key) ^ 1);
+    return sim->full > 0 && sim_draw_uniform(&chance, 0, 1) < sim->full;
+}
+
 static void set_share(struct sim *sim, int node, const struct core_action *action) {
     struct sim_node *n = &sim->node[node];
     struct sim_segment_counter *counter = &n->counter[action->share.key];
     int key = (int)action->share.key;
 
+    if (is_full(sim, node, key)) {
+        sim->count[COUNT_FULL]++;
+        sim_log_key(sim, key, "  node %d: no room for a share of counter %d", node, key);
+        return;
+    }
     sim_log_key(sim, key, "node %d: counter %d share %d (grant %llu)", node, key,
                 action->share.share, (unsigned long long)action->share.grant);
     *counter = (struct sim_segment_counter){true, action->share.share, action->share.grant};

@@ -87,7 +87,7 @@ static void drop_later(struct shrinker *s, const sim_time *at) {
 }
 
 static void calm_down(struct shrinker *s, int chances) {
-    for (unsigned bit = CALM_LOSS; bit <= CALM_STOPS; bit <<= 1) {
+    for (unsigned bit = CALM_LOSS; bit <= CALM_FULL; bit <<= 1) {
         struct sim_request request = s->best;
         if ((request.calm & bit) == 0) {
             request.calm |= bit;

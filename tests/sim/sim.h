@@ -148,6 +148,7 @@ enum sim_count {
     COUNT_CUTS,
     COUNT_ONE_WAY,
     COUNT_STOPS, /* of a bridge between two actions */
+    COUNT_FULL,  /* shares that found no room */
     COUNT_MESSAGES,
     COUNT_CUT_OFF, /* messages, by a cut */
     COUNT_LOST,
@@ -248,6 +249,7 @@ struct sim {
     uint32_t heard[SIM_NODES][SIM_NODES]; /* [to][from]: the newest message's number */
     struct sim_network network, weather;  /* now; and when it is bad */
     double slow_action, weather_slow;
+    double full, weather_full; /* shares that find no room in a segment */
     sim_time weather_until;
     struct core_timers timers;
     double hold_s, tail;
@@ -339,6 +341,8 @@ void plan_calm(struct sim *sim);
 /* ---- world ---- */
 /** Timers of seconds, so that what they do happens in a short run. */
 struct core_timers sim_short_timers(void);
+/** In a quarter of the runs segments refuse shares now and then, as a full one does: how many. */
+double sim_full_segments(uint64_t seed);
 /** A world with one configuration of n members; members 0 to n - 1 exist. */
 void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int keys,
                uint32_t reserve_percent, const struct core_timers *timers);
@@ -411,7 +415,7 @@ void node_close_all(struct sim *sim, int node, int key);
 
 /* ---- runs ---- */
 /** Kinds of bad weather that can be left out of a run. */
-enum { CALM_LOSS = 1, CALM_DOUBLED = 2, CALM_LATE = 4, CALM_STOPS = 8 };
+enum { CALM_LOSS = 1, CALM_DOUBLED = 2, CALM_LATE = 4, CALM_STOPS = 8, CALM_FULL = 16 };
 
 /** One run, and what is left out of it. */
 struct sim_request {

@@ -20,6 +20,7 @@ const char *const sim_count_names[SIM_COUNTS] = {
     [COUNT_CUTS] = "cuts and partitions",
     [COUNT_ONE_WAY] = "of these one-way",
     [COUNT_STOPS] = "stops between two actions",
+    [COUNT_FULL] = "shares that found no room",
     [COUNT_MESSAGES] = "messages",
     [COUNT_CUT_OFF] = "messages cut off",
     [COUNT_LOST] = "messages lost",
@@ -144,6 +145,10 @@ struct core_timers sim_short_timers(void) {
     timers.cool = 1500;
     timers.rotation = 2000;
     return timers;
+}
+
+double sim_full_segments(uint64_t seed) {
+    return sim_mix(seed + 0x5106) % 4 == 0 ? .2 : 0;
 }
 
 void sim_start(struct sim *sim, uint64_t seed, int n, const int32_t *limits, int keys,
