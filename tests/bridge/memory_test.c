@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../../bridge/edition.h"
 #include "../../bridge/keys.h"
 #include "../../bridge/state.h"
 #include "../../bridge/totals.h"
@@ -271,6 +272,61 @@ static void stored(void **state) {
     assert_int_equal(rmdir(directory), 0);
 }
 
+/* ---- configurations: read, changed, stored and restored ---- */
+
+static const char text_of_file[] =
+    "[node]\nname = mta1\n[cluster]\ntls = off\nmember mta1 = tcp://127.0.0.1:1\n"
+    "member mta2 = tcp://127.0.0.1:2\n[host \"h\"]\ncluster_max_outbound_connections = 5\n";
+
+/* @return false: one of the steps has failed, and left nothing behind. */
+static bool restore(const struct edition *from, const char *path) {
+    struct edition back = {0};
+    struct state_saved saved = {.digest = from->digest, .size = from->size};
+    char error[1000] = "";
+    saved.whole = strndup(from->text, from->size);
+    assert_non_null(saved.whole);
+    saved.whole_size = from->size;
+    saved.text = saved.whole;
+    bool good = edition_restore(&back, &saved, path, from->conf, error, sizeof error) == 0;
+    assert_true(good ? back.digest == from->digest : error[0] != '\0' && back.text == NULL);
+    edition_free(&back);
+    return good;
+}
+
+static bool change(const char *path) {
+    static struct conf_changes changes;
+    struct edition file = {0}, changed = {0}, copy = {0};
+    struct conf_errors errors = {0};
+    changes = (struct conf_changes){.version = 1, .author = "mta1", .drains = 1};
+    (void)snprintf(changes.drain[0], sizeof changes.drain[0], "mta2");
+    bool good = edition_read(&file, path, &errors) == 0;
+    conf_errors_free(&errors);
+    good = good && edition_with(&changed, &file, &changes) == 0;
+    good = good && edition_copy(&copy, &changed) == 0;
+    good = good && restore(&copy, path);
+    assert_true(!good || (copy.digest == changed.digest && copy.digest != file.digest));
+    edition_free(&copy);
+    edition_free(&changed);
+    edition_free(&file);
+    return good;
+}
+
+static void editions(void **state) {
+    (void)state;
+    char path[] = "/tmp/slotshare-memory-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text_of_file, strlen(text_of_file)), strlen(text_of_file));
+    assert_int_equal(close(fd), 0);
+    for (int n = 0, done = 0; !done; n++) {
+        alloc_fail(n);
+        bool good = change(path);
+        done = alloc_all();
+        assert_true(done == good);
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(core_is_made_or_not),
@@ -279,6 +335,7 @@ int main(void) {
         cmocka_unit_test(names_of_counters),
         cmocka_unit_test(totals),
         cmocka_unit_test(stored),
+        cmocka_unit_test(editions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,11 +72,56 @@ static void compiling(void **state) {
     conf_free(conf);
 }
 
+static const char changes[] = "[changes]\nversion = 7\nauthor = a\n"
+                              "[override host \"h\"]\nlimit = 2\nuntil = 1000\nms = 50\n"
+                              "[override global]\nlimit = 1\n";
+
+/* What operators have changed, into a rule set and back, with what is the node's own. */
+static bool there_and_back(const char *text, const struct conf *own) {
+    struct conf *conf = NULL, *back = NULL;
+    struct conf_errors errors = {0};
+    struct ruleset rules = {0};
+    void *base = NULL;
+    bool done = conf_load_stored("x.ini", text, strlen(text), "a", &conf, &errors) == 0;
+    conf_errors_free(&errors);
+    done =
+        done && conf_take_local(conf, own) == 0 && ruleset_compile(conf, &base, &rules.size) == 0;
+    rules.base = base;
+    done = done && ruleset_decompile(&rules, &back) == 0 && conf_changes_apply(back) == 0;
+    if (done) {
+        assert_string_equal(conf->directory, own->directory);
+        assert_int_equal(back->changes.overrides, 2);
+        assert_int_equal(back->limits, conf->limits);
+    }
+    conf_free(back);
+    free(base);
+    conf_free(conf);
+    return done;
+}
+
+static void what_was_changed(void **state) {
+    (void)state;
+    char text[sizeof good + sizeof changes];
+    (void)snprintf(text, sizeof text, "%s%s", good, changes);
+    struct conf *own = support_conf(good);
+    int n = 0;
+    for (bool done = false; !done; n++) {
+        alloc_fail(n);
+        const bool went_well = there_and_back(text, own);
+        done = alloc_all();
+        assert_int_equal(went_well, done);
+    }
+    assert_in_range(n, 10, 100000);
+    assert_string_equal(own->directory, "/d");
+    conf_free(own);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_file),
         cmocka_unit_test(a_file_with_errors),
         cmocka_unit_test(compiling),
+        cmocka_unit_test(what_was_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,10 @@ static void serve(struct place *place, struct control *control, const struct con
     assert_int_equal(control_share_set(control, index, 5, 1), 2);
     control_each_busy(control, add, &sum);
     assert_int_equal(sum, 2);
+    uint32_t counters = 0;
+    uint32_t *oldest = control_oldest(control, &counters);
+    assert_true(index < counters && (oldest == NULL || oldest[index] > 0));
+    free(oldest);
     place->error[0] = '\0';
     if (went_well(control_reload(control, next, place->error, sizeof place->error), place->error)) {
         assert_true(control_fits(control));
