@@ -13,18 +13,28 @@ from space import Network, tun_works
 
 NODES = 5
 LIMITS = [40, 3, 1]
+STUCK = 4  # exit status: the network library has lost a connection for good
+CHANGED = (0, 69, 75)  # `slotshare member`: committed, no bridge answers, others are waited for
 HOLD = 0.15  # seconds; with a stop of STOP it ends within drain + 2 s
 
 
 class Faults:
-    """What can happen to a cluster. Each fault gives back how to end it, or None: it has ended."""
+    """What can happen to a cluster. Each fault gives back how to end it; None: it has ended; False: not
+    now."""
+
+    SPARED = ()  # nodes that suffer from the network alone
 
     def __init__(self, cluster, rng):
         self.cluster, self.random = cluster, rng
         self.hosts = cluster.network.hosts
-        self.away = set()  # nodes without a bridge that runs
-        self.bag = []
+        self.away = set()  # nodes whose bridges do not run, or must not be ended now
+        # First what takes the longest to come to its end, so that short storms have it, too.
+        self.bag = rng.sample(self.KINDS, len(self.KINDS))
+        self.bag.sort(key=lambda kind: kind in ("limit_lowered", "member_removed"))
         self.going = []    # (until, end)
+        self.plan = []     # what the operator is about to do
+        self.loaded, self.look = False, 0
+        self.removed = set()  # nodes that are to be no members, among those that are away
         self.counts = {}
         self.stuck = 0
 
@@ -81,8 +91,10 @@ class Faults:
             return None
         leader = self.cluster.coordinator() if coordinator else None
         if leader and self.cluster.index(leader) in running:
-            return self.cluster.index(leader)
-        return self.random.choice(running)
+            i = self.cluster.index(leader)
+        else:
+            i = self.random.choice(running)
+        return i if i not in self.SPARED else None
 
     def back(self, i, how):
         self.away.discard(i)
@@ -124,14 +136,73 @@ class Faults:
 
     def rolling_restart(self):
         for i, node in enumerate(self.cluster.nodes):
-            if i not in self.away:
+            if i not in self.away and i not in self.SPARED:
                 status = node.kill(signal.SIGTERM)
-                assert status == 0, f"{node.name} ended with status {status} after SIGTERM"
+                assert status in (0, STUCK), f"{node.name}: status {status} after SIGTERM"
+                self.stuck += status == STUCK
                 self.cluster.restart(node)
+
+    # The configuration. Its operator does one thing after another: the next file is loaded when the
+    # last one is committed.
+
+    def idle(self):
+        """All have committed what was loaded last."""
+        if self.loaded and now() >= self.look and self.away <= self.removed:
+            self.look = now() + int(0.3e9)
+            self.loaded = not self.cluster.agreed()
+        return not self.loaded
+
+    def operate(self):
+        if self.plan and self.idle():
+            self.loaded = True
+            self.plan.pop(0)()
+
+    def settle(self):
+        """Wait until all is done, and committed. @return the epoch."""
+        wait_for("the last file to be loaded", lambda: self.tend() or not self.plan)
+        return wait_for("one configuration everywhere",
+                        lambda: self.tend() or (self.idle() and self.cluster.agreed()))
+
+    def limit_lowered(self):
+        """Loaded everywhere, and what was there before again."""
+        if self.plan or not self.idle():
+            return False
+        limits = self.cluster.file_limits
+        self.plan = [lambda: self.cluster.load(limits=[limits[0] * 3 // 4, *limits[1:]]),
+                     lambda: self.cluster.load(limits=limits)]
+        return None
+
+    def member(self, command, *words):
+        """By the tool on one node; the file is the same on the others then."""
+        node = next(n for i, n in enumerate(self.cluster.nodes) if i not in self.away)
+        code, out, errors = node.ask("member", command, *words, "--wait", "0")
+        assert code in CHANGED, f"member {command}: status {code}: {out}{errors}"
+
+    def member_removed(self):
+        """And added again."""
+        i = self.victim()
+        if i is None or self.plan or not self.idle():
+            return False
+        members, node = self.cluster.file_members, self.cluster.nodes[i]
+        self.away.add(i)  # once it is out, its bridge does not start any more
+        self.removed.add(i)
+
+        def remove():
+            self.member("remove", node.name)
+            self.cluster.load(members=[n for n in members if n is not node])
+
+        def add():
+            self.member("add", node.name, node.url)
+            self.cluster.load(members=members)
+            self.removed.discard(i)
+            self.away.discard(i)
+        self.plan = [remove, add]
+        return None
 
     KINDS = ("loss", "link_down", "one_way_cut", "cut", "partition", "throttle",
              "connections_killed", "bridge_killed", "coordinator_killed", "bridge_stopped",
-             "workers_killed", "host_lost", "rolling_restart")
+             "workers_killed", "host_lost", "rolling_restart", "limit_lowered",
+             "member_removed")
 
     # How they come and go.
 
@@ -140,6 +211,8 @@ class Faults:
             self.bag = self.random.sample(self.KINDS, len(self.KINDS))
         kind = self.bag.pop()
         end = getattr(self, kind)()
+        if end is False:
+            return
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if end is not None:
             self.going.append((now() + int(self.random.uniform(0.3, 7) * 1e9), end))
@@ -157,6 +230,7 @@ class Faults:
                 os.rename(node.log_file, f"{node.log_file}.{now()}")
                 self.cluster.restart(node)
                 self.stuck += 1
+        self.operate()
 
     def heal(self):
         for _, end in self.going:
@@ -219,6 +293,7 @@ def one_round(report, seed, seconds, delay, scheme):
             report.say(f"    {told}" + (f"; {faults.stuck} bridges ended by themselves, and were "
                                         "started again" if faults.stuck else ""))
             recover(report, cluster, faults)
+            report.say(f"    configurations committed: {faults.settle() - 1}")
             cluster.stop()
             report.figure("used under faults", f"{100 * demand.used():.1f}", "% of what could be")
             report.ended(cluster)

@@ -31,6 +31,7 @@ class NetCluster(Cluster):
         super().__init__(limits=limits_text(limits), scheme=scheme, session=str(session),
                          drain=str(drain), start=False, owners=1024,
                          urls=[f"{scheme}://{host.address}:7946" for host in network.hosts])
+        self.file_limits, self.file_members = limits, self.nodes
         self.session, self.drain = session, drain
         self.threads = threads
         self.history = None
@@ -128,6 +129,27 @@ class NetCluster(Cluster):
 
     def index(self, node):
         return self.nodes.index(node)
+
+    # The file.
+
+    def load(self, limits=None, members=None):
+        """The file changes on all nodes, in what is given; a bridge that is stopped reads it when it goes
+        on, and one that was killed when it starts."""
+        self.file_limits = limits or self.file_limits
+        self.file_members = members or self.file_members
+        for node in self.nodes:
+            text = self.config_of(node, limits_text(self.file_limits), self.file_members)
+            node.write_config(text) if node.ended() else node.reload(text)
+
+    def agreed(self):
+        """@return the epoch, when all have committed what is in the files; None"""
+        try:
+            told = [node.status() for node in self.nodes]
+        except AssertionError:  # one that has just ended
+            return None
+        same = {status["digest"] for status in told}
+        settled = len(same) == 1 and not any("pending" in s or s["file_later"] for s in told)
+        return max(s["epoch"] for s in told) if settled else None
 
     # The end, and the truth.
 

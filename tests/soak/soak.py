@@ -27,18 +27,10 @@ SHMSTAT = os.path.join(BUILD, "bin", "shmstat")
 
 
 class SoakFaults(Faults):
-    """Bridges of LIVES_ON suffer from the network alone."""
+    """Bridges of LIVES_ON suffer from the network alone. The limit changes once in a round."""
 
-    def victim(self, coordinator=False):
-        i = super().victim(coordinator)
-        return None if i in LIVES_ON else i
-
-    def rolling_restart(self):
-        for i, node in enumerate(self.cluster.nodes):
-            if i not in self.away and i not in LIVES_ON:
-                status = node.kill(15)
-                assert status == 0, f"{node.name} ended with status {status} after SIGTERM"
-                self.cluster.restart(node)
+    SPARED = LIVES_ON
+    KINDS = tuple(kind for kind in Faults.KINDS if kind != "limit_lowered")
 
     def kill_a_worker(self):
         i = self.random.randrange(NODES)
@@ -60,24 +52,7 @@ class SoakCluster(NetCluster):
             self.history.hold(counter, HOLD)
 
     def reload(self, limit):
-        """The file changes on all nodes; a bridge that is stopped reads it when it goes on, and one
-        that was killed when it starts."""
-        for node in self.nodes:
-            text = self.config_of(node, limits=limits_text([limit, *OTHERS]))
-            node.write_config(text) if node.ended() else node.reload(text)
-
-    def agree(self, tend):
-        """Wait until all have committed what is in the files. @return the epoch."""
-        def agreed():
-            tend()
-            try:
-                told = [node.status() for node in self.nodes]
-            except AssertionError:  # one that has just ended
-                return None
-            same = {status["digest"] for status in told}
-            return (len(same) == 1 and not any("pending" in s or s["file_later"] for s in told)
-                    and max(s["epoch"] for s in told))
-        return wait_for("one configuration everywhere", agreed)
+        self.load(limits=[limit, *OTHERS])
 
 
 def new_names(cluster, i, number):
@@ -111,7 +86,7 @@ def storm(cluster, faults, rng, seconds, number, limits):
             faults.kill_a_worker()
             kill = now() + int(rng.uniform(0.2, 1) * 1e9)
         if now() >= reload:
-            cluster.reload(limits[1])
+            faults.plan.append(lambda: cluster.reload(limits[1]))
             reload = 2 * end
         for i in range(NODES):
             if now() >= names[i] and i not in faults.away:
@@ -120,7 +95,7 @@ def storm(cluster, faults, rng, seconds, number, limits):
         faults.tend()
         time.sleep(0.02)
     if reload < 2 * end:
-        cluster.reload(limits[1])
+        faults.plan.append(lambda: cluster.reload(limits[1]))
     return demand
 
 
@@ -236,7 +211,7 @@ def one_round(report, cluster, rng, number, seconds):
     faults = SoakFaults(cluster, rng)
     storm(cluster, faults, rng, seconds, number, (old, new))
     faults.heal()
-    epoch = cluster.agree(faults.tend)
+    epoch = faults.settle()
     cluster.stop()
     finish(report, cluster, max(old, new))
     left(cluster, "after the faults")
