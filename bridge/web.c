@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "web.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,15 +54,7 @@ struct answer {
     size_t size;
 };
 
-/* More in use first, then who waits, then by name. */
-static int by_use(const void *one, const void *other) {
-    const struct counter_row *a = one, *b = other;
-    if (a->stat.in_use != b->stat.in_use)
-        return a->stat.in_use > b->stat.in_use ? -1 : 1;
-    if (a->stat.waiting != b->stat.waiting)
-        return a->stat.waiting > b->stat.waiting ? -1 : 1;
-    return strcmp(a->stat.name, b->stat.name);
-}
+static_assert(offsetof(struct counter_row, stat) == 0, "metrics_by_use() orders counter rows");
 
 /* Read the segment for the page: no processes and no single slots, and not too many counters. */
 static int read_segment(struct web *web) {
@@ -71,7 +65,7 @@ static int read_segment(struct web *web) {
         return result;
     snapshot->owners = snapshot->slots = 0; /* their names would point into rows that move */
     if (snapshot->counters > 0)
-        qsort(snapshot->counter, snapshot->counters, sizeof *snapshot->counter, by_use);
+        qsort(snapshot->counter, snapshot->counters, sizeof *snapshot->counter, metrics_by_use);
     return SLOTSHARE_OK;
 }
 

@@ -192,8 +192,7 @@ static void write_metric(FILE *out, const struct metric *metric,
     }
 }
 
-/* More in use first, then who waits; by name, so that a tie falls the same way each time. */
-static int by_use(const void *one, const void *other) {
+int metrics_by_use(const void *one, const void *other) {
     const struct slotshare_counter_stat *a = one, *b = other;
     if (a->in_use != b->in_use) {
         return a->in_use > b->in_use ? -1 : 1;
@@ -230,7 +229,7 @@ static void make_utf8(char *text) {
 }
 
 static void keep_most_used(struct rows *rows) {
-    qsort(rows->counter, rows->counters, sizeof *rows->counter, by_use);
+    qsort(rows->counter, rows->counters, sizeof *rows->counter, metrics_by_use);
     if (rows->counters > rows->most) {
         rows->left_out += rows->counters - rows->most;
         rows->counters = rows->most;

@@ -29,6 +29,10 @@ enum { METRICS_COUNTERS = 1000 /**< counters shown, unless somebody asks for ano
 int metrics_write(FILE *out, slotshare *handle, size_t counters_max,
                   void (*more)(FILE *out, void *arg), void *arg);
 
+/** For qsort(): counters (struct slotshare_counter_stat, or what begins with one), those most in
+ * use first, then those waited for; by name, so that a tie falls the same way each time. */
+int metrics_by_use(const void *one, const void *other);
+
 /** Each metric: its name, and what it means. For people. */
 void metrics_describe(FILE *out);
 

@@ -51,14 +51,15 @@ bool told_nodes(struct snapshot *snapshot, const json_t *answer) {
     const json_t *waits = json_object_get(answer, "waits");
     void *node = snapshot->node;
     void *wait = snapshot->wait;
-    const bool good = make_rows(&node, &snapshot->nodes, nodes, sizeof *snapshot->node) &
-                      make_rows(&wait, &snapshot->waits, waits, sizeof *snapshot->wait);
+    /* Both, whatever becomes of the first: the old rows of both go. */
+    const bool has_nodes = make_rows(&node, &snapshot->nodes, nodes, sizeof *snapshot->node);
+    const bool has_waits = make_rows(&wait, &snapshot->waits, waits, sizeof *snapshot->wait);
     size_t i;
     json_t *item;
 
     snapshot->node = node;
     snapshot->wait = wait;
-    if (!good) {
+    if (!has_nodes || !has_waits) {
         return false;
     }
     json_array_foreach(nodes, i, item) {

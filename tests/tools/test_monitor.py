@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import unittest
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -192,6 +193,68 @@ class OpenMetrics(Case):
             self.assertEqual(wanted - told, set(), name)
         with open(os.path.join(folder, "grafana-dashboard.json"), encoding="utf-8") as file:
             self.assertGreater(len(json.load(file)["panels"]), 5)
+
+    def test_the_form(self):
+        """By promtool's rules and those of OpenMetrics, line by line."""
+        self.make_segment()
+        holder = self.hold()
+        lines = self.call(SHMSTAT, "--openmetrics")[1].splitlines()
+        kinds, helped, current = {}, set(), None
+        for line in lines[:-1]:
+            if line.startswith("# TYPE "):
+                current, kind = line.split()[2:]
+                self.assertNotIn(current, kinds, "a metric stands together")
+                self.assertRegex(current, r"^slotshare_[a-z_]+$")
+                self.assertNotRegex(current, r"_(total|count|sum|bucket|info)$")
+                kinds[current] = kind
+            elif line.startswith("# UNIT "):
+                self.assertEqual(line, f"# UNIT {current} seconds")
+                self.assertTrue(current.endswith("_seconds"))
+            elif line.startswith("# HELP "):
+                self.assertRegex(line, rf"^# HELP {current} [A-Z1].*\.$")
+                helped.add(current)
+            else:
+                suffix = {"counter": "_total", "info": "_info", "gauge": ""}[kinds[current]]
+                self.assertRegex(line, rf'^{current}{suffix}({{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*}})? '
+                                       r"(-?\d+(\.\d+)?|\+Inf)$")
+        self.assertEqual(lines[-1], "# EOF")
+        self.assertEqual(helped, set(kinds))
+        for name in kinds:
+            if name.endswith("_seconds"):
+                self.assertIn(f"# UNIT {name} seconds", lines)
+        self.let_go(holder)
+
+    def test_not_too_many(self):
+        """However many counters there are: the thousand that are most in use, and how many not."""
+        self.make_segment("[node]\ncounters = 4096\nowners = 64\n[global]\n"
+                          "cluster_max_outbound_connections = 3\n")
+        python = os.path.join(SOURCE, "tools", "python")
+        library = os.path.join(BUILD, "lib", "libslotshare.so.1")
+        needed = subprocess.run(["readelf", "-d", library], capture_output=True, text=True,
+                                check=True).stdout
+        if re.search(r"NEEDED.*\[lib\w+san\.", needed):
+            self.skipTest("a sanitized library cannot be loaded into somebody else's program")
+        self.environment |= {"PYTHONPATH": python, "SLOTSHARE_LIBRARY": library}
+        holder = self.start(sys.executable, "-B", "-c", (
+            "import slotshare\n"
+            f"segment = slotshare.Segment(directory={self.folder!r})\n"
+            "for i in range(1100):\n"
+            "    segment.acquire(domain=f'd{i}.example').release()\n"
+            "held = [segment.acquire(domain=f'd{i}.example') for i in range(1090, 1100)]\n"
+            "print(len(held), flush=True)\n"
+            "input()\n"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(holder.stdout.readline(), b"10\n")
+        found = self.metrics()
+        shown = {counter: value for (name, counter), value in found.items()
+                 if name == "slotshare_counter_in_use"}
+        self.assertEqual(len(shown), 1000)
+        self.assertEqual({c for c, value in shown.items() if value == 1},
+                         {f"domain:d{i}.example" for i in range(1090, 1100)})
+        self.assertEqual(found["slotshare_counters_left_out", None],
+                         found["slotshare_counters_used", None] - 1000)
+        self.assertGreater(found["slotshare_counters_left_out", None], 99)
+        holder.stdin.close()
+        holder.wait()
 
     def test_no_segment_and_wrong_usage(self):
         self.assertEqual(self.call(SHMSTAT, "--openmetrics")[0], UNAVAILABLE)

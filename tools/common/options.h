@@ -42,6 +42,8 @@ struct option_row {
         0, OPTION_TEXT, "directory", "DIR", (at), 0, 0,                                            \
             "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"                    \
     }
+#define OPTION_ROW_BINDING(at)                                                                     \
+    { 0, OPTION_TEXT, "binding", "B", (at), 0, 0, "the sending identity" }
 
 enum {
     OPTIONS_MAX = 24,   /**< rows of a table at most */

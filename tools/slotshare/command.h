@@ -41,6 +41,10 @@ int command_options(const struct command *command, int argc, char **argv, void *
 /** A usage error: "program: message; see 'program --help'". @return EX_USAGE. */
 int command_usage(const struct command *command, const char *message);
 
+/** Open a segment that is there. @return EX_OK; else the exit status to end with, told. */
+int command_open(const char *program, const char *name, const char *directory, bool read_only,
+                 slotshare **out);
+
 /** True when at least one of the names is given: all unknown is more likely a slip. */
 bool command_connection_given(const struct slotshare_connection *connection);
 

@@ -22,9 +22,8 @@ static const struct option_row option_rows[] = {
     {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0,
      "explain from this segment: what is in force now (default:\n"
      "slotshare, when there is no --config)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
-    {0, OPTION_TEXT, "binding", "B", AT(binding), 0, 0, "the sending identity"},
+    OPTION_ROW_DIRECTORY(AT(directory)),
+    OPTION_ROW_BINDING(AT(binding)),
     {0, OPTION_TEXT, "domain", "D", AT(domain), 0, 0, "the recipients' domain"},
     {0, OPTION_TEXT, "host", "H", AT(host), 0, 0, "the MX host, as the MX record names it"},
     {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "print one JSON object"},

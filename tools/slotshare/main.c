@@ -110,6 +110,18 @@ static bool given(const char *name) {
     return name != NULL && name[0] != '\0';
 }
 
+int command_open(const char *program, const char *name, const char *directory, bool read_only,
+                 slotshare **out) {
+    char error[4096] = "";
+    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
+    options.directory = directory;
+    options.read_only = read_only;
+    options.error = error;
+    options.error_size = sizeof error;
+    const int result = slotshare_open(out, name, &options);
+    return result == SLOTSHARE_OK ? EX_OK : exit_tell(program, result, error);
+}
+
 bool command_connection_given(const struct slotshare_connection *connection) {
     return given(connection->binding) || given(connection->domain) || given(connection->host);
 }

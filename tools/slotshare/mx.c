@@ -25,9 +25,8 @@ static const struct option_row option_rows[] = {
     {'n', OPTION_TEXT, "name", "NAME", AT(name), 0, 0,
      "the limits are those in force in this segment (default:\n"
      "slotshare, when there is no --config)"},
-    {0, OPTION_TEXT, "directory", "DIR", AT(directory), 0, 0,
-     "where segments are (default: $SLOTSHARE_DIR, else /run/slotshare)"},
-    {0, OPTION_TEXT, "binding", "B", AT(binding), 0, 0, "the sending identity"},
+    OPTION_ROW_DIRECTORY(AT(directory)),
+    OPTION_ROW_BINDING(AT(binding)),
     {0, OPTION_TEXT, "server", "ADDRESS[:PORT]", AT(server), 0, 0,
      "ask this name server (default: those of /etc/resolv.conf)"},
     {'j', OPTION_FLAG, "json", NULL, AT(json), 0, 0, "print one JSON object"},
@@ -162,17 +161,10 @@ static int show(const char *program, const struct settings *settings, const char
 }
 
 static int open_limits(const char *program, const struct settings *settings, struct limits *out) {
-    char error[4096] = "";
-    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
     *out = (struct limits){.file = settings->config};
     if (settings->config != NULL)
         return explain_load(program, settings->config, &out->rules);
-    options.directory = settings->directory;
-    options.read_only = 1;
-    options.error = error;
-    options.error_size = sizeof error;
-    const int result = slotshare_open(&out->handle, settings->name, &options);
-    return result == SLOTSHARE_OK ? EX_OK : exit_tell(program, result, error);
+    return command_open(program, settings->name, settings->directory, true, &out->handle);
 }
 
 static int list_domain(const char *program, const struct settings *settings, const char *domain) {

@@ -121,24 +121,12 @@ static bool limit_of(const char *text, int *out) {
 
 /* ---- on a single host ---- */
 
-static int open_segment(const struct command *self, const struct settings *settings, bool read_only,
-                        slotshare **out) {
-    char error[4096] = "";
-    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
-    options.directory = settings->directory;
-    options.read_only = read_only;
-    options.error = error;
-    options.error_size = sizeof error;
-    int result = slotshare_open(out, settings->name, &options);
-    return result == SLOTSHARE_OK ? EX_OK : exit_tell(self->program, result, error);
-}
-
 static int change_here(const struct command *self, const struct settings *settings, bool set,
                        int limit, unsigned seconds) {
     char error[4096] = "";
     slotshare *handle = NULL;
     const struct slotshare_connection scope = {settings->binding, settings->domain, settings->host};
-    int status = open_segment(self, settings, false, &handle);
+    int status = command_open(self->program, settings->name, settings->directory, false, &handle);
     if (status != EX_OK) {
         return status;
     }
@@ -246,7 +234,7 @@ static int list(const struct command *self, const struct settings *settings) {
     slotshare *handle = NULL;
     char *text = malloc(CONF_CHANGES_TEXT);
     struct conf_changes *changes = malloc(sizeof *changes);
-    int status = open_segment(self, settings, true, &handle);
+    int status = command_open(self->program, settings->name, settings->directory, true, &handle);
     int result = SLOTSHARE_ESYSTEM;
     if (status == EX_OK && text != NULL && changes != NULL) {
         result = slotshare_changes(handle, text, CONF_CHANGES_TEXT);

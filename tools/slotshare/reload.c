@@ -45,14 +45,12 @@ static const struct exit_row exit_rows[] = {
 static int reload_single(const struct command *self, const struct settings *settings) {
     char error[4096] = "";
     slotshare *handle = NULL;
-    struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
-    options.directory = settings->directory;
-    options.error = error;
-    options.error_size = sizeof error;
-    int result = slotshare_open(&handle, settings->name, &options);
-    if (result == SLOTSHARE_OK) {
-        result = slotshare_reload(handle, settings->config, error, sizeof error);
+    const int status =
+        command_open(self->program, settings->name, settings->directory, false, &handle);
+    if (status != EX_OK) {
+        return status;
     }
+    const int result = slotshare_reload(handle, settings->config, error, sizeof error);
     slotshare_close(handle);
     if (result != SLOTSHARE_OK) {
         return exit_tell(self->program, result, error);
