@@ -13,6 +13,7 @@ static size_t bytes_of(const struct core_action *action) {
 
     if (action->type == CORE_SEND_HEARTBEAT) {
         size += action->heartbeat->records * sizeof *action->heartbeat->record;
+        size += action->heartbeat->vouched * sizeof *action->heartbeat->vouched_dead;
     } else if (action->type == CORE_SEND_DEAL) {
         size += action->deal->parts * sizeof *action->deal->part;
         for (uint32_t i = 0; i < action->deal->parts; i++) {
@@ -73,6 +74,9 @@ static struct sim_message *copy_message(struct sim *sim, const struct core_actio
         message->heartbeat.record =
             put(&behind, message->heartbeat.record,
                 message->heartbeat.records * sizeof *message->heartbeat.record);
+        message->heartbeat.vouched_dead =
+            put(&behind, message->heartbeat.vouched_dead,
+                message->heartbeat.vouched * sizeof *message->heartbeat.vouched_dead);
         break;
     case CORE_SEND_DEAL:
         message->deal = *action->deal;
