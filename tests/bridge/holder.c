@@ -7,8 +7,9 @@
  *               left for the first of them (0: none was)
  *     names N   take a slot of each of N domains, and ask for one more -> how many were given,
  *               refused, and had no room in the table
- *     explain   -> limit share reserve in_use cluster_in_use session
- * Usage: holder DIRECTORY SEGMENT HOST
+ *     keep N    take a slot of each of the first N of these domains, for good -> how many were
+ * given explain   -> limit share reserve in_use cluster_in_use session Usage: holder DIRECTORY
+ * SEGMENT HOST
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,22 @@ static int names(struct holder *holder, long count) {
     return 0;
 }
 
+static int keep(struct holder *holder, long count) {
+    long given = 0;
+    for (long i = 0; i < count; i++) {
+        char domain[48];
+        slotshare_slot slot;
+        (void)snprintf(domain, sizeof domain, "d%ld.example.net", i);
+        const struct slotshare_connection to = {"bulk", domain, NULL};
+        const int result = slotshare_acquire(holder->handle, &to, &slot);
+        if (result < 0)
+            return broken("take of a name", result);
+        given += result == SLOTSHARE_OK;
+    }
+    (void)printf("%ld\n", given);
+    return 0;
+}
+
 static int explain(struct holder *holder) {
     struct slotshare_explanation out;
     int result = slotshare_explain(holder->handle, &holder->connection, &out);
@@ -123,6 +140,8 @@ static int obey(struct holder *holder, const char *command) {
         return shed(holder);
     case 'n':
         return names(holder, number);
+    case 'k':
+        return keep(holder, number);
     case 'e':
         return explain(holder);
     default:
