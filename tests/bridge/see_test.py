@@ -181,6 +181,7 @@ class See(unittest.TestCase):
         terminal.until_matches(r"^mta2 +0 +- +0 +- connected ")
         terminal.type("e")
         terminal.until_matches(r"^ +TIME LEVEL +EVENT +WHAT$")
+        terminal.type("\x1bOF")  # End: the first of all, however many came since
         terminal.until_matches(r"^\d\d-\d\d \d\d:\d\d:\d\d notice +started +version=")
         terminal.type("/reaped\r")
         text = terminal.until_matches(r"^ Esc drops the filter reaped$")
