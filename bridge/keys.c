@@ -93,15 +93,17 @@ static void table_remove(struct keys *keys, uint32_t gap) {
 
 struct limits {
     int32_t now, pending; /* -1: none is known */
+    bool observed, pending_observed;
 };
 
 /* The limit of a name in a rule set. @return false: the set never makes this name. */
-static bool look_up(const struct ruleset *rules, const char *name, int32_t *limit) {
+static bool look_up(const struct ruleset *rules, const char *name, int32_t *limit, bool *observed) {
     struct ruleset_match match;
     if (rules->size == 0 || ruleset_counter(rules, name, &match) != SLOTSHARE_OK)
         return false;
     /* For the core there is nothing unlimited: this is as much as can be. */
     *limit = match.limit >= 0 ? match.limit : CONF_LIMIT_MAX;
+    *observed = match.observed;
     return true;
 }
 
@@ -114,15 +116,26 @@ static bool limits_of(const struct keys *keys, const char *name, int32_t said, s
         now = control_rules(keys->control);
         pending = control_pending(keys->control);
     }
-    out->now = out->pending = -1;
-    (void)look_up(&now, name, &out->now);
+    *out = (struct limits){.now = -1, .pending = -1};
+    (void)look_up(&now, name, &out->now, &out->observed);
     if ((out->now < 0 || out->now == CONF_LIMIT_MAX) && said >= 0 && said <= CONF_LIMIT_MAX)
         out->now = said;
-    if (!look_up(&pending, name, &out->pending))
+    if (!look_up(&pending, name, &out->pending, &out->pending_observed)) {
         out->pending = out->now;
-    if (out->now < 0)
+        out->pending_observed = out->observed;
+    }
+    if (out->now < 0) {
         out->now = out->pending;
+        out->observed = out->pending_observed;
+    }
     return out->now >= 0;
+}
+
+static bool define(struct keys *keys, uint32_t key, uint64_t hash, const struct limits *limits) {
+    if (!core_counter_define(keys->core, key, hash, limits->now, limits->pending))
+        return false;
+    core_counter_observe(keys->core, key, limits->observed, limits->pending_observed);
+    return true;
 }
 
 static bool add(struct keys *keys, uint32_t place, const char *name, uint64_t hash,
@@ -131,7 +144,7 @@ static bool add(struct keys *keys, uint32_t place, const char *name, uint64_t ha
         return false;
     uint32_t key = keys->free_count > 0 ? keys->free[keys->free_count - 1] : keys->fresh;
     char *copy = strdup(name);
-    if (copy == NULL || !core_counter_define(keys->core, key, hash, limits->now, limits->pending)) {
+    if (copy == NULL || !define(keys, key, hash, limits)) {
         free(copy);
         return false;
     }
@@ -206,7 +219,7 @@ void keys_define_again(struct keys *keys) {
         struct limits limits;
         if (entry->name == NULL || !limits_of(keys, entry->name, entry->limit, &limits))
             continue;
-        if (core_counter_define(keys->core, key, entry->hash, limits.now, limits.pending))
+        if (define(keys, key, entry->hash, &limits))
             entry->limit = limits.now;
     }
 }

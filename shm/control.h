@@ -199,9 +199,10 @@ void control_contended(struct control *control, uint32_t index, bool contended);
 /** Walk counters. The visitor returns nonzero to stop. */
 typedef int (*control_visitor)(const struct control_counter *counter, void *arg);
 void control_each_record(struct control *control, control_visitor visit, void *arg);
-/** All with more in use than their reserve (limited ones only). Scans the table. */
+/** All with more in use than their reserve (of limits that are enforced). Scans the table. */
 void control_each_over_reserve(struct control *control, control_visitor visit, void *arg);
-/** All with more in use than their home under the pending rule set. Scans the table. */
+/** All with more in use than their home under the pending rule set, where that one enforces it.
+ * Scans the table. */
 void control_each_unfit(struct control *control, control_visitor visit, void *arg);
 /** All with anything in use, or whose shares the coordinator moves now. Scans the table. */
 void control_each_busy(struct control *control, control_visitor visit, void *arg);

@@ -259,8 +259,9 @@ static bool is_unfit(const struct segment *segment, uint32_t index) {
 
 static bool over_reserve(const struct segment *segment, uint32_t index) {
     const struct counter *counter = &segment->counters[index];
-    int reserve = view_reserve(atomic_load_explicit(&counter->cap, memory_order_relaxed));
-    return reserve >= 0 && view_in_use(counter) > reserve;
+    uint64_t cap = atomic_load_explicit(&counter->cap, memory_order_relaxed);
+    int reserve = view_reserve(cap);
+    return !(cap & CAP_OBSERVE) && reserve >= 0 && view_in_use(counter) > reserve;
 }
 
 void control_each_record(struct control *control, control_visitor visit, void *arg) {

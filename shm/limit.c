@@ -36,7 +36,7 @@ static int deal_counter(const struct segment *segment, const struct ruleset *rul
     out->reserve = own_for_good(match);
     out->members.count = 0;
     bool drained = ruleset_drained(rules);
-    out->observed = match->observed && !drained; /* a drained node takes nothing at all */
+    out->observed = match->observed && !drained; /* a drained node takes nothing at all, */
     /* relaxed: set before the segment could be seen */
     if (!atomic_load_explicit(&segment->header->clustered, memory_order_relaxed)) {
         if (drained) {
@@ -48,6 +48,7 @@ static int deal_counter(const struct segment *segment, const struct ruleset *rul
     if (ruleset_members(rules, &out->members, &self) != SLOTSHARE_OK) {
         return SLOTSHARE_EDAMAGED;
     }
+    out->observed = out->observed && self != 0; /* nor does one that holds no shares */
     out->home =
         deal_home(&out->members, self, deal_hash(match->counter, match->length), match->limit);
     out->reserve = deal_reserve(&out->members, self, match->limit);

@@ -149,7 +149,7 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
          * less, and others have that. Until they are known it stays with them. */
         bool less = record == NULL && valid && heartbeat->proposed != 0;
         int32_t counted = less && !MUTANT(core, MUTANT_HOME_PENDING) ? 0 : held;
-        core->stats.mass_negative += row->mass < counted ? 1 : 0;
+        core->stats.mass_negative += row->mass < counted && !core->counter[key].observed ? 1 : 0;
         row->mass -= counted;
         if (row->mass < least_mass) {
             row->mass = MUTANT(core, MUTANT_NO_OTHERS) && row->mass < 0 ? 0 : (int32_t)least_mass;

@@ -94,6 +94,8 @@ static void take_effect(struct core *core, uint64_t now) {
     fill_deal(&core->deal_pending, &core->pending);
     enter_peers(core);
     core->members_change = members_change(core);
+    core->holds = core_holds(&core->committed, core->self);
+    core->pending_holds = core_holds(&core->pending, core->self);
     delta_forget_all(core); /* what was said under others counts no more */
     for (uint32_t key = 0; key < core->keys; key++) {
         if (core->counter[key].defined) {
@@ -211,6 +213,7 @@ enum core_config_result core_config_propose(struct core *core, uint64_t now,
     core->scan_asked = core->scanning = false;
     for (uint32_t key = 0; result == CORE_CONFIG_WITHDRAWN && key < core->keys; key++) {
         core->counter[key].pending_limit = core->counter[key].limit;
+        core->counter[key].pending_observed = core->counter[key].observed;
     }
     take_effect(core, now);
     read_again(core);
@@ -315,6 +318,7 @@ bool config_commit(struct core *core, uint64_t now, uint64_t epoch) {
     config_forget_vouched(core);
     for (uint32_t key = 0; key < core->keys; key++) {
         core->counter[key].limit = core->counter[key].pending_limit;
+        core->counter[key].observed = core->counter[key].pending_observed;
     }
     take_effect(core, now);
     heartbeat_soon(core, now);

@@ -215,6 +215,9 @@ static bool accounts_fit(const struct core *core, uint32_t key) {
             !entry->present) {
             continue;
         }
+        if (counter->pending_observed && peer->pending && !peer->pending_witness) {
+            continue; /* nothing is refused there: nothing has to fit */
+        }
         if (entry->out >
             deal_home(&core->deal_pending, peer->hash, counter->hash, counter->pending_limit)) {
             return false;

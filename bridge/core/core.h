@@ -289,6 +289,14 @@ uint64_t core_next_tick(const struct core *core);
 bool core_counter_define(struct core *core, uint32_t key, uint64_t hash, int32_t limit,
                          int32_t pending_limit);
 
+/**
+ * Is its limit only observed, under the committed and under the pending configuration (the same as
+ * the former when none is pending)? To be said after each core_counter_define(); without it a limit
+ * is enforced. Such a counter's shares are dealt as if it were enforced, so that it can be judged
+ * what that would refuse; what is in use above the share is wanted, but not held.
+ */
+void core_counter_observe(struct core *core, uint32_t key, bool observed, bool pending_observed);
+
 /** The key may be given to another counter now. @return false: the core still needs it. */
 bool core_counter_forget(struct core *core, uint32_t key);
 
@@ -417,7 +425,7 @@ bool core_member_state(const struct core *core, uint64_t member, struct core_mem
 struct core_stats {
     uint64_t takeovers, grants, admissions, heartbeats, records, deals;
     uint64_t mass_negative, valid_gone,
-        over_dealt;   /**< accounts that should never be wrong, but were */
+        over_dealt;   /**< accounts that should never be wrong, but were: of what is enforced */
     uint64_t ignored; /**< messages that were absurd */
 };
 struct core_stats core_stats(const struct core *core);

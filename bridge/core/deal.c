@@ -203,7 +203,7 @@ static void grow(struct core *core, uint32_t key, const struct table *table, int
 void deal_row(struct core *core, uint64_t now, uint32_t key) {
     struct table table;
 
-    if (deal_free(core, key) < 0 && coordinator_complete(core) &&
+    if (deal_free(core, key) < 0 && coordinator_complete(core) && !core->counter[key].observed &&
         deal_limit(core, key) == core->counter[key].limit) {
         core->stats.over_dealt++;
     }

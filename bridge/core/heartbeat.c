@@ -28,7 +28,7 @@ static struct core_record record_of(const struct core *core, uint64_t now, uint3
     struct core_record record = {
         .key = key,
         .held = table_held(core, now, counter),
-        .in_use = counter->in_use,
+        .in_use = table_in_use(core, now, counter),
         .wants = counter->wants > counter->in_use ? counter->wants : counter->in_use,
         .limit = counter->limit,
         .grant = table_grant(core, counter),
@@ -54,7 +54,7 @@ static void fill_records(struct core *core, uint64_t now, bool valid) {
         int32_t cap = table_cap(core, now, counter);
         bool hungry = counter->wants > cap && counter->limit > 0;
         if (!counter->record && !counter->contended && !counter->applying && !hungry &&
-            counter->in_use <= (valid ? counter->home : counter->reserve)) {
+            table_in_use(core, now, counter) <= (valid ? counter->home : counter->reserve)) {
             counter->told = counter->told_hungry = false;
             continue;
         }

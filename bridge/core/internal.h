@@ -118,6 +118,7 @@ struct counter {
     bool scanned; /* fed since the scan began */
     uint64_t hash;
     int32_t limit, pending_limit;
+    bool observed, pending_observed; /* that limit refuses nothing */
     int32_t home, reserve, pending_home, pending_reserve;
     int32_t share, next_share;
     uint64_t grant, next_grant;
@@ -145,7 +146,8 @@ struct core {
     struct core_membership committed, pending; /* pending.epoch and members 0: none */
     struct deal_members deal_committed, deal_pending;
     bool members_change, fits;
-    bool promised, promising; /* promising: being stored */
+    bool holds, pending_holds; /* this node holds shares, under the one and under the other */
+    bool promised, promising;  /* promising: being stored */
     bool overtaken; /* pending is what others committed beyond a promise: nothing else may replace
                        it */
     uint64_t proposed_from; /* heartbeats from this one on announced what is pending */
@@ -264,7 +266,13 @@ uint64_t pace_pay(const struct core *core, uint64_t paid, uint64_t now);
 
 /** Compute the homes again, after a change of the configuration or limits. */
 void table_deal(struct core *core, struct counter *counter);
-/** The counter's limit or the members change with the pending configuration. */
+/** Nothing is refused here: the shares are dealt as if something were, and no more than the share
+ * is told to be in use. (See "Limits that are only observed" in PROTOCOL.md.) */
+bool table_observed(const struct core *core, const struct counter *counter);
+/** What counts as in use: of what is only observed no more than table_cap(). */
+int32_t table_in_use(const struct core *core, uint64_t now, const struct counter *counter);
+/** The counter's limit, whether it is enforced, or the members change with the pending
+ * configuration. */
 bool table_changes(const struct core *core, const struct counter *counter);
 /** cap(k) of the design: what may be taken up to. With `share` in the place of a record's share,
  * or of the home. */

@@ -187,8 +187,8 @@ static void forget_record(struct core *core, uint64_t now, uint32_t key) {
 
     if (!counter->record || counter->contended || counter->applying ||
         counter->share != counter->home || counter->wants > counter->share ||
-        counter->in_use > counter->home || core->pending.epoch != 0 || core->admitting ||
-        !member_valid(core, now)) {
+        table_in_use(core, now, counter) > counter->home || core->pending.epoch != 0 ||
+        core->admitting || !member_valid(core, now)) {
         return;
     }
     if (counter->grant > core->memory.grant_floor && !MUTANT(core, MUTANT_NO_GRANT_FLOOR)) {

@@ -55,6 +55,8 @@ enum core_mutant {
     MUTANT_EARLIER_ANSWER, /**< an answer to what was said before a proposal proves a commit */
     MUTANT_ACK_AFTER_LOSS, /**< what was taken in before a member was lost is acknowledged after */
     MUTANT_FAILED_APPLIED, /**< a share that could not be set counts as set */
+    MUTANT_ENFORCE_UNCHANGED, /**< a limit that comes to be enforced is thought to be as it was */
+    MUTANT_OBSERVED_TRUE, /**< what is in use above the share of an observed limit counts as held */
     MUTANT_COUNT
 };
 

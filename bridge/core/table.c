@@ -1,9 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "internal.h"
 
+/* Who holds no share takes nothing, whatever is only observed for others. */
+static bool pending_refuses(const struct core *core, const struct counter *counter) {
+    return !counter->pending_observed || !core->pending_holds;
+}
+
+bool table_observed(const struct core *core, const struct counter *counter) {
+    bool refuses = core->pending.epoch != 0 && pending_refuses(core, counter);
+    return counter->observed && core->holds && !refuses;
+}
+
+int32_t table_in_use(const struct core *core, uint64_t now, const struct counter *counter) {
+    if (!table_observed(core, counter) || MUTANT(core, MUTANT_OBSERVED_TRUE)) {
+        return counter->in_use;
+    }
+    int32_t cap = table_cap(core, now, counter);
+    return counter->in_use < cap ? counter->in_use : cap;
+}
+
 bool table_changes(const struct core *core, const struct counter *counter) {
+    bool enforced =
+        counter->observed != counter->pending_observed && !MUTANT(core, MUTANT_ENFORCE_UNCHANGED);
     return core->pending.epoch != 0 &&
-           (core->members_change || counter->limit != counter->pending_limit);
+           (core->members_change || counter->limit != counter->pending_limit || enforced);
 }
 
 void table_deal(struct core *core, struct counter *counter) {
@@ -24,7 +44,9 @@ int32_t table_cap_with(const struct core *core, uint64_t now, const struct count
     bool valid = member_valid(core, now);
     int32_t cap = valid ? share : counter->reserve;
 
-    if (table_changes(core, counter) && !MUTANT(core, MUTANT_NO_PENDING)) {
+    /* What is pending takes nothing away where it refuses nothing. */
+    if (table_changes(core, counter) && pending_refuses(core, counter) &&
+        !MUTANT(core, MUTANT_NO_PENDING)) {
         int32_t pending = valid ? counter->pending_home : counter->pending_reserve;
         cap = pending < cap ? pending : cap;
     }
@@ -45,7 +67,8 @@ int32_t table_held(const struct core *core, uint64_t now, const struct counter *
     if (MUTANT(core, MUTANT_HELD_WITHOUT_USE)) {
         return held;
     }
-    return counter->in_use > held ? counter->in_use : held;
+    int32_t in_use = table_in_use(core, now, counter);
+    return in_use > held ? in_use : held;
 }
 
 uint64_t table_grant(const struct core *core, const struct counter *counter) {
@@ -136,7 +159,8 @@ void table_abandon(struct core *core, uint64_t now) {
 
 /* Above its share: somebody waits for it to drain. */
 static void expect_drain(struct core *core, uint64_t now, const struct counter *counter) {
-    if (counter->in_use > table_cap(core, now, counter) && now + DRAIN_READ_MS < core->drain_due) {
+    if (table_in_use(core, now, counter) > table_cap(core, now, counter) &&
+        now + DRAIN_READ_MS < core->drain_due) {
         core->drain_due = now + DRAIN_READ_MS;
     }
 }
@@ -148,7 +172,8 @@ void table_read_draining(struct core *core, uint64_t now) {
     core->drain_due = CORE_NEVER; /* until what is read says so again */
     for (uint32_t i = 0; i < core->watched_count; i++) {
         const struct counter *counter = &core->counter[core->watched[i]];
-        if (counter->in_use > table_cap(core, now, counter) && !counter->applying) {
+        if (table_in_use(core, now, counter) > table_cap(core, now, counter) &&
+            !counter->applying) {
             table_read(core, core->watched[i]);
         }
     }
@@ -179,6 +204,15 @@ bool core_counter_define(struct core *core, uint32_t key, uint64_t hash, int32_t
     counter->pending_limit = pending_limit;
     table_deal(core, counter);
     return true;
+}
+
+void core_counter_observe(struct core *core, uint32_t key, bool observed, bool pending_observed) {
+    struct counter *counter = find(core, key);
+
+    if (counter != NULL) {
+        counter->observed = observed;
+        counter->pending_observed = pending_observed;
+    }
 }
 
 bool core_counter_forget(struct core *core, uint32_t key) {

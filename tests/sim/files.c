@@ -10,8 +10,17 @@ bool files_differ(const struct sim *sim, const struct sim_node *n, int key) {
         return true;
     }
     const struct sim_config *a = &sim->config[n->config], *b = &sim->config[n->loaded];
-    return a->limit[key] != b->limit[key] ||
+    return a->limit[key] != b->limit[key] || a->observed[key] != b->observed[key] ||
            memcmp(a->deal.hash, b->deal.hash, sizeof a->deal.hash) != 0;
+}
+
+bool files_observe(const struct sim *sim, const struct sim_node *n, int file, int key) {
+    return sim->config[file].observed[key] && sim_is_member(&sim->config[file], n->hash);
+}
+
+bool files_observed(const struct sim *sim, const struct sim_node *n, int key) {
+    return n->config >= 0 && files_observe(sim, n, n->config, key) &&
+           files_observe(sim, n, n->loaded, key);
 }
 
 void files_new_segment(struct sim_node *n) {
@@ -43,6 +52,16 @@ void files_define(struct sim *sim, int node) {
         int32_t now = n->config >= 0 ? sim->config[n->config].limit[key] : next;
         core_counter_define(n->core, (uint32_t)key, sim->key_hash[key], own != 0 ? own : now,
                             own != 0 ? own : next);
+        bool observed = sim->config[n->loaded].observed[key];
+        core_counter_observe(n->core, (uint32_t)key,
+                             n->config >= 0 ? sim->config[n->config].observed[key] : observed,
+                             observed);
+    }
+}
+
+void node_observe(struct sim *sim, int node) {
+    if (sim->node[node].core != NULL) {
+        files_define(sim, node);
     }
 }
 
@@ -129,6 +148,15 @@ void files_promise(struct sim *sim, int node, const struct core_action *action) 
     core_promise_done(n->core, sim_local(sim, node), stored);
 }
 
+/* What is enforced from now on has been promised: every node has no more than its home. */
+static void switched(struct sim *sim, int from) {
+    for (int key = 0; key < sim->keys; key++) {
+        sim->count[COUNT_SWITCHES] +=
+            sim->config[from].observed[key] != sim->config[sim->committed].observed[key];
+        host_check(sim, key, -1);
+    }
+}
+
 void files_commit(struct sim *sim, int node, const struct core_action *action) {
     struct sim_node *n = &sim->node[node];
 
@@ -142,8 +170,10 @@ void files_commit(struct sim *sim, int node, const struct core_action *action) {
     n->epoch = action->commit.epoch;
     n->promise = -1;
     if (n->epoch > sim->epoch) {
+        int before = sim->committed;
         sim->epoch = n->epoch;
         sim->committed = n->config;
+        switched(sim, before);
         if (sim->lone_s > 0) {
             /* It alone knows. */
             net_cut(sim, (uint64_t)1 << node, true, sim->lone_deaf, sim->lone_s);

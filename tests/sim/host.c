@@ -40,7 +40,7 @@ void host_deal(struct sim *sim, int node) {
     }
 }
 
-int32_t node_cap(struct sim *sim, int node, int key) {
+int32_t node_share(struct sim *sim, int node, int key) {
     struct sim_node *n = &sim->node[node];
     const struct sim_segment_counter *counter = &n->counter[key];
     bool valid = sim_local(sim, node) < n->memory.session_end || sim->no_end;
@@ -54,14 +54,32 @@ int32_t node_cap(struct sim *sim, int node, int key) {
     if (!valid && n->config > 0 && sim->commit_raises) {
         cap = n->home[n->config + 1][key];
     }
-    if (n->loaded != n->config && files_differ(sim, n, key) && !sim->no_pending) {
+    bool refuses = !files_observe(sim, n, n->loaded, key);
+    if (n->loaded != n->config && files_differ(sim, n, key) && refuses && !sim->no_pending) {
         int32_t next = valid ? n->home[n->loaded + 1][key] : n->reserve[n->loaded + 1][key];
         cap = next < cap ? next : cap;
     }
     return cap;
 }
 
+int32_t node_cap(struct sim *sim, int node, int key) {
+    return files_observed(sim, &sim->node[node], key) ? INT32_MAX : node_share(sim, node, key);
+}
+
 /* ---- workers ---- */
+
+void host_check(struct sim *sim, int key, int node) {
+    const struct sim_config *config = &sim->config[sim->committed];
+    int32_t limit = config->limit[key];
+
+    if (!config->observed[key] && sim->total[key] > limit && sim->over++ == 0) {
+        sim->over_at = sim->now;
+        sim->over_key = key;
+        sim->over_by = sim->total[key] - limit;
+        sim_log(sim, "OVER counter %d: %lld of %d, taken by node %d", key,
+                (long long)sim->total[key], limit, node);
+    }
+}
 
 void host_take(struct sim *sim, int node, int key, uint64_t id) {
     struct sim_node *n = &sim->node[node];
@@ -73,14 +91,7 @@ void host_take(struct sim *sim, int node, int key, uint64_t id) {
     if (sim->total[key] > sim->peak[key]) {
         sim->peak[key] = sim->total[key];
     }
-    int32_t limit = sim->config[sim->committed].limit[key];
-    if (sim->total[key] > limit && sim->over++ == 0) {
-        sim->over_at = sim->now;
-        sim->over_key = key;
-        sim->over_by = sim->total[key] - limit;
-        sim_log(sim, "OVER counter %d: %lld of %d, taken by node %d", key,
-                (long long)sim->total[key], limit, node);
-    }
+    host_check(sim, key, node);
     struct sim_connections *connections = &sim->connection[node][key];
     if (n->connections[key] == connections->room) {
         connections->room = connections->room == 0 ? 16 : 2 * connections->room;
@@ -125,15 +136,17 @@ void host_fill_up(struct sim *sim, int node, int key) {
         return;
     }
     int32_t cap = node_cap(sim, node, key);
+    int32_t share = node_share(sim, node, key);
+    bool passed = false;
     while (n->in_use[key] < n->demand[key] && n->in_use[key] < cap) {
+        sim->count[COUNT_PASSED] += n->in_use[key] >= share;
+        passed = passed || n->in_use[key] >= share;
         host_take(sim, node, key, ++sim->connection_ids);
     }
-    /* The next take is refused: it rings the doorbell. */
-    if (n->in_use[key] < n->demand[key]) {
-        sim->count[COUNT_REFUSED]++;
-        if (n->bridge) {
-            ring(sim, node);
-        }
+    /* The next take is refused, or one was that would have been: it rings the doorbell. */
+    sim->count[COUNT_REFUSED] += n->in_use[key] < n->demand[key];
+    if ((passed || n->in_use[key] < n->demand[key]) && n->bridge) {
+        ring(sim, node);
     }
 }
 

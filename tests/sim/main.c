@@ -27,7 +27,8 @@ static void usage(FILE *to) {
         "Runs the share protocol in virtual time, one random run per seed, and compares what all\n"
         "nodes hold with the limit at every take; afterwards all of every limit must be used\n"
         "again. Stops at the first seed that fails, and tells its story as short as it gets.\n"
-        "Scenarios: chaos, nasty, churn and crowd in turn, and those of --directed.\n"
+        "Scenarios: chaos, nasty, churn, reloads and crowd in turn; drains; observe; those of "
+        "--directed.\n"
         "Exit status 1: some run went over or did not come back to full use.\n",
         to);
 }

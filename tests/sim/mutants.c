@@ -76,6 +76,9 @@ const struct mutant mutants[] = {
      20},
     {MUTANT_VOUCH_LASTS, "27", "who was dead once is dead after the next commit", "was-dead", 20},
     {MUTANT_TAKE_OVER_SEEN, "28", "takes over though another group can be seen", "seen", 20},
+    {MUTANT_ENFORCE_UNCHANGED, "35", "a limit that comes to be enforced goes on as it was",
+     "observe", 300},
+    {MUTANT_OBSERVED_TRUE, "34", "what is only observed holds what it has in use", "observe", 300},
     {0, NULL, NULL, NULL, 0},
 };
 

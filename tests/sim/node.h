@@ -6,6 +6,10 @@
 
 /** A counter is not the same under what is committed and what is loaded. */
 bool files_differ(const struct sim *sim, const struct sim_node *n, int key);
+/** This configuration refuses nothing to this node: it is a member, and the limit only observed. */
+bool files_observe(const struct sim *sim, const struct sim_node *n, int file, int key);
+/** Nothing is refused: neither what is committed nor what is loaded enforces its limit. */
+bool files_observed(const struct sim *sim, const struct sim_node *n, int key);
 /** What a segment has that is made now. */
 void files_new_segment(struct sim_node *n);
 /** What the core is told when it starts; then its counters. */
@@ -23,6 +27,8 @@ void files_show(struct sim *sim);
 uint64_t host_key_hash(int key);
 /** Compute the node's homes and reserves, of all configurations. */
 void host_deal(struct sim *sim, int node);
+/** Is the limit kept? node: who has just taken, -1: nobody. */
+void host_check(struct sim *sim, int key, int node);
 /** One slot; id: of the connection. */
 void host_take(struct sim *sim, int node, int key, uint64_t id);
 /** Workers take what they want and may, and ring when they are refused. */

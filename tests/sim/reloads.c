@@ -17,6 +17,7 @@ struct draw {
     uint64_t dead;    /* not set up again yet */
     int anchor;       /* a member of all files: there must be one between any two */
     bool drains;      /* members come to hold nothing, and to hold their part again */
+    bool observes;    /* limits come to be enforced and to be only observed */
 };
 
 #define PICK(draw, ...) SIM_PICK(&(draw)->random, __VA_ARGS__)
@@ -156,6 +157,14 @@ static void drain_one(struct draw *draw) {
     }
 }
 
+/* Now and then; more often than not to be enforced, which is where something can go wrong. */
+static void switch_some(struct draw *draw, const struct sim_config *from, struct sim_config *to) {
+    for (int key = 0; key < draw->sim->keys; key++) {
+        bool switches = chance(draw, from->observed[key] ? .7 : .4);
+        to->observed[key] = from->observed[key] != switches;
+    }
+}
+
 static void change(struct draw *draw, double at) {
     struct sim *sim = draw->sim;
     int32_t limits[SIM_KEYS];
@@ -178,14 +187,18 @@ static void change(struct draw *draw, double at) {
     }
     draw->all |= draw->members;
     sim_add_config(sim, draw->members, limits);
+    if (draw->observes) {
+        switch_some(draw, &sim->config[file - 1], &sim->config[file]);
+    }
     roll_out(draw, at, old | draw->members, file);
     if (chance(draw, .4)) {
         step(draw, at, STEP_LONE, 0, PICK(draw, 2, 10, 30))->in = chance(draw, .5);
     }
 }
 
-static void begin(struct sim *sim, uint64_t seed, bool drains) {
-    struct draw draw = {.sim = sim, .random = seed * 32452843 + 5, .drains = drains};
+static void begin(struct sim *sim, uint64_t seed, bool drains, bool observes) {
+    struct draw draw = {
+        .sim = sim, .random = seed * 32452843 + 5, .drains = drains, .observes = observes};
     int n = (int)PICK(&draw, 2, 3, 3, 4, 5);
     int32_t limits[2] = {(int32_t)PICK(&draw, 2, n, 20), (int32_t)PICK(&draw, 30, 60)};
     struct core_timers timers = sim_short_timers();
@@ -195,6 +208,12 @@ static void begin(struct sim *sim, uint64_t seed, bool drains) {
     sim->reboot_clock = chance(&draw, .5);
     sim->seconds = draw.seconds = PICK(&draw, 40, 80);
     sim_start(sim, seed, n, limits, 2, (uint32_t)PICK(&draw, 25, 50, 90), &timers);
+    if (observes) {
+        switch_some(&draw, &sim->config[0], &sim->config[0]);
+        for (int i = 0; i < sim->top; i++) {
+            node_observe(sim, i);
+        }
+    }
     sim->hold_s = PICK(&draw, 1, 4, 30);
     sim->weather = (struct sim_network){.loss = PICK(&draw, 0, .02, .1),
                                         .doubled = PICK(&draw, 0, .2),
@@ -220,9 +239,13 @@ static void begin(struct sim *sim, uint64_t seed, bool drains) {
 }
 
 void reloads_begin(struct sim *sim, uint64_t seed) {
-    begin(sim, seed, false);
+    begin(sim, seed, false, false);
 }
 
 void drains_begin(struct sim *sim, uint64_t seed) {
-    begin(sim, seed, true);
+    begin(sim, seed, true, false);
+}
+
+void observe_begin(struct sim *sim, uint64_t seed) {
+    begin(sim, seed, seed % 3 == 0, true);
 }

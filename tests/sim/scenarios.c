@@ -420,10 +420,10 @@ void scenario_reclaim(struct sim *sim, uint64_t seed, int victim) {
 }
 
 const struct sim_scenario sim_scenarios[] = {
-    {"chaos", 0, true, chaos_begin}, {"nasty", 0, true, nasty_begin},
-    {"churn", 0, true, churn_begin}, {"reloads", 0, true, reloads_begin},
-    {"crowd", 0, true, crowd_begin}, {"drains", 0, true, drains_begin},
-    {NULL, 0, false, NULL},
+    {"chaos", 0, true, chaos_begin},     {"nasty", 0, true, nasty_begin},
+    {"churn", 0, true, churn_begin},     {"reloads", 0, true, reloads_begin},
+    {"crowd", 0, true, crowd_begin},     {"drains", 0, true, drains_begin},
+    {"observe", 0, true, observe_begin}, {NULL, 0, false, NULL},
 };
 
 /* One in 64 is a crowd; the rest take turns. */

@@ -90,6 +90,20 @@ static int32_t within_reach(const struct sim *sim, int key) {
     return left;
 }
 
+/* Where nothing is refused the shares are dealt all the same: what would be admitted is the limit,
+ * and no more. */
+static void judge_shares(struct sim *sim, int key) {
+    int64_t sum = 0;
+
+    for (int i = 0; i < sim->top; i++) {
+        sum += sim->node[i].host ? node_share(sim, i, key) : 0;
+    }
+    if (sum < within_reach(sim, key) || sum > sim->config[sim->committed].limit[key]) {
+        snprintf(sim->stuck, sizeof sim->stuck, "counter %d, observed: shares of %lld, limit %d",
+                 key, (long long)sum, sim->config[sim->committed].limit[key]);
+    }
+}
+
 /* All have sessions, and since the peaks were last reset every limit was used to the full. */
 static bool full(struct sim *sim) {
     const struct sim_config *config = &sim->config[sim->committed];
@@ -110,6 +124,10 @@ static bool full(struct sim *sim) {
         }
     }
     for (int key = 0; key < sim->keys; key++) {
+        if (config->observed[key]) {
+            judge_shares(sim, key);
+            continue;
+        }
         if (sim->peak[key] < within_reach(sim, key)) {
             snprintf(sim->stuck, sizeof sim->stuck, "counter %d: %lld of %d used, all hungry", key,
                      (long long)sim->peak[key], config->limit[key]);

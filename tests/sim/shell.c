@@ -148,7 +148,7 @@ static void feed_counters(struct sim *sim, int node) {
         int32_t wants = n->demand[key] > n->in_use[key] ? n->demand[key] : n->in_use[key];
         const uint32_t *watched = NULL;
         uint32_t count = core_watched(n->core, &watched);
-        bool feed = wants > node_cap(sim, node, key);
+        bool feed = wants > node_share(sim, node, key);
         for (uint32_t i = 0; i < count; i++) {
             feed = feed || watched[i] == (uint32_t)key;
         }
@@ -164,8 +164,8 @@ static void feed_counters(struct sim *sim, int node) {
         bool fits = true;
         for (int key = 0; key < sim->keys; key++) {
             /* what is dealt alike before and after goes on as it is */
-            fits = fits &&
-                   (!files_differ(sim, n, key) || n->in_use[key] <= n->home[n->loaded + 1][key]);
+            fits = fits && (!files_differ(sim, n, key) || files_observe(sim, n, n->loaded, key) ||
+                            n->in_use[key] <= n->home[n->loaded + 1][key]);
         }
         if (fits) {
             n->fits_told = true;

@@ -132,13 +132,16 @@ struct sim_config {
     struct deal_members deal;
     uint64_t mask; /* of the members, where there are not more than 64 nodes */
     int32_t limit[SIM_KEYS];
+    bool observed[SIM_KEYS]; /* the limit refuses nothing */
 };
 
 /** What happened, so that it can be seen that everything did. */
 enum sim_count {
     COUNT_TAKES,
-    COUNT_REFUSED, /* takes, at their first attempt */
-    COUNT_FORCED,  /* connections ended because they were over the share for too long */
+    COUNT_REFUSED,  /* takes, at their first attempt */
+    COUNT_PASSED,   /* takes that a limit let pass because it is only observed */
+    COUNT_SWITCHES, /* commits by which a limit comes to be enforced, or to be observed */
+    COUNT_FORCED,   /* connections ended because they were over the share for too long */
     COUNT_HOST_CRASHES,
     COUNT_BRIDGE_CRASHES,
     COUNT_LEADER_KILLS, /* of both, and pauses of a coordinator */
@@ -363,6 +366,10 @@ uint64_t sim_local(struct sim *sim, int node);
 void node_create(struct sim *sim, int node, int config, int file);
 void node_workers(struct sim *sim, int node); /* take what demand and cap allow */
 int32_t node_cap(struct sim *sim, int node, int key);
+/** Tell the bridge which limits are observed, once more. */
+void node_observe(struct sim *sim, int node);
+/** The same as a number, by which takes are judged where nothing is refused. */
+int32_t node_share(struct sim *sim, int node, int key);
 void node_handle(struct sim *sim, const struct sim_event *event);
 void node_message(struct sim *sim, int node, struct sim_message *message);
 void node_host_crash(struct sim *sim, int node, double down_s);
@@ -400,6 +407,7 @@ struct sim_scenario {
 const struct sim_scenario *sim_scenario(const char *name);
 void reloads_begin(struct sim *sim, uint64_t seed);
 void drains_begin(struct sim *sim, uint64_t seed);
+void observe_begin(struct sim *sim, uint64_t seed);
 /** The one that a seed of the mix runs. */
 const struct sim_scenario *sim_scenario_of(uint64_t seed);
 extern const struct sim_scenario sim_scenarios[];

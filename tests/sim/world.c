@@ -10,6 +10,8 @@
 const char *const sim_count_names[SIM_COUNTS] = {
     [COUNT_TAKES] = "takes",
     [COUNT_REFUSED] = "refused takes",
+    [COUNT_PASSED] = "takes that would have been refused",
+    [COUNT_SWITCHES] = "limits enforced, or observed, by a commit",
     [COUNT_FORCED] = "connections ended above a share",
     [COUNT_HOST_CRASHES] = "host crashes",
     [COUNT_BRIDGE_CRASHES] = "bridge crashes",
