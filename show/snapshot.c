@@ -62,13 +62,17 @@ static bool compare(struct reading *reading, const struct slotshare_counter_stat
 
     row->takes_rate = SNAPSHOT_UNKNOWN;
     row->refusals_rate = SNAPSHOT_UNKNOWN;
+    row->would_refuse_rate = SNAPSHOT_UNKNOWN;
     if (stat->index < reading->source->before_count) {
         struct totals *before = &reading->source->before[stat->index];
-        struct totals now = {hash_name(stat->name), stat->takes, stat->refusals};
+        struct totals now = {hash_name(stat->name), stat->takes, stat->refusals,
+                             stat->would_refuse};
 
         if (reading->elapsed_ms > 0 && before->name == now.name) {
             row->takes_rate = rate(now.takes, before->takes, reading->elapsed_ms);
             row->refusals_rate = rate(now.refusals, before->refusals, reading->elapsed_ms);
+            row->would_refuse_rate =
+                rate(now.would_refuse, before->would_refuse, reading->elapsed_ms);
             asked = now.takes != before->takes || now.refusals != before->refusals;
         }
         *before = now;
@@ -99,6 +103,7 @@ static int visit_counter(const struct slotshare_counter_stat *stat, void *arg) {
     *row = compared;
     row->stat = *stat;
     row->scope = slotshare_scope_name(stat->scope);
+    row->enforced = stat->observed ? "no" : stat->limit == SLOTSHARE_UNLIMITED ? "" : "yes";
     return 0;
 }
 

@@ -19,6 +19,8 @@ struct counter_row {
     const char *scope;  /**< its name */
     int64_t takes_rate; /**< per second since the last snapshot, or SNAPSHOT_UNKNOWN */
     int64_t refusals_rate;
+    int64_t would_refuse_rate;
+    const char *enforced; /**< "yes", "no", or "" without a limit */
 };
 
 /** One process: its owner records taken together. */
@@ -109,7 +111,7 @@ struct snapshot_choice {
 /** What a counter's totals were at the last reading. */
 struct totals {
     uint64_t name; /**< hash: another counter may have taken the place */
-    uint64_t takes, refusals;
+    uint64_t takes, refusals, would_refuse;
 };
 
 /** A segment that is being watched. */

@@ -123,12 +123,16 @@ static void take_counter(struct counter_row *row, const json_t *item,
         .cluster_in_use = -1,
         .takes = UINT64_MAX,
         .refusals = UINT64_MAX,
+        .would_refuse = UINT64_MAX,
         .longest_wait_ms = -1,
     };
-    stat->excess = stat->share >= 0 && in_use > stat->share ? in_use - stat->share : 0;
+    stat->observed = here != NULL && here->stat.observed;
+    stat->excess =
+        !stat->observed && stat->share >= 0 && in_use > stat->share ? in_use - stat->share : 0;
     (void)snprintf(stat->name, sizeof stat->name, "%s", text_of(item, "name"));
     row->scope = "?";
-    row->takes_rate = row->refusals_rate = SNAPSHOT_UNKNOWN;
+    row->takes_rate = row->refusals_rate = row->would_refuse_rate = SNAPSHOT_UNKNOWN;
+    row->enforced = here != NULL ? here->enforced : "";
     if (here != NULL) {
         stat->limit = here->stat.limit;
         stat->cluster_in_use = here->stat.cluster_in_use;

@@ -67,9 +67,9 @@ class FromConfig(Case):
         found = self.explain(*NAMES)
         self.assertEqual(set(found), {
             "format", "from", "binding", "domain", "host", "counter", "scope", "limit", "reserve",
-            "clustered", "file", "line", "scopes", "opening_share"})
+            "clustered", "file", "line", "observed", "scopes", "opening_share"})
         for step in found["scopes"]:
-            self.assertEqual(set(step), {"scope", "applies", "set", "limit", "line"})
+            self.assertEqual(set(step), {"scope", "applies", "set", "limit", "observed", "line"})
         self.assertEqual((found["format"], found["from"]), (1, "config"))
         text = re.sub(r"\s+", " ", self.call(SLOTSHARE, "explain", "--help")[1])
         for field in set(found) | set(found["scopes"][0]):
@@ -140,12 +140,31 @@ class FromSegment(Case):
         self.assertEqual(set(found), {
             "format", "from", "binding", "domain", "host", "counter", "scope", "limit", "reserve",
             "clustered", "source", "share", "in_use", "cluster_in_use", "session", "would_admit",
-            "reason", "scopes", "holders", "told", "nodes", "waits"})
+            "observed", "reason", "scopes", "holders", "told", "nodes", "waits"})
         for step in found["scopes"]:
-            self.assertEqual(set(step), {"scope", "applies", "set", "limit", "source"})
+            self.assertEqual(set(step), {"scope", "applies", "set", "limit", "observed", "source"})
         text = re.sub(r"\s+", " ", self.call(SLOTSHARE, "explain", "--help")[1])
         for field in found:
             self.assertRegex(text, rf"\b{field}\b")
+
+    def test_only_observed(self):
+        self.make_segment(CONFIG + "enforce = no\n")
+        holders = [self.hold() for _ in range(3)]
+        found = self.explain("--host", HOST)
+        self.assertEqual((found["in_use"], found["would_admit"], found["observed"]),
+                         (3, True, True))
+        self.assertIn("only observed (enforce = no): a take would succeed", found["reason"])
+        out = self.call(SLOTSHARE, "explain", "--host", HOST)[1]
+        self.assertIn(f"host            2, only observed, at {self.path('test.ini')}:{LIMIT_LINE}"
+                      "  <- applies\n", out)
+        self.assertIn("limit            2\nenforced         no: only observed\n", out)
+        self.assertIn("would be         admitted\n", out)
+        out = self.call(SLOTSHARE, "explain", "--config", self.path("test.ini"), "--host", HOST)[1]
+        self.assertIn("enforced         no: only observed\n", out)
+        self.assertIn("1 limit (1 host), 1 of them only observed, ",
+                      self.call(SLOTSHARE, "check", self.path("test.ini"))[1])
+        for holder in holders:
+            self.let_go(holder)
 
     def test_a_full_counter(self):
         self.make_segment()

@@ -11,7 +11,7 @@ import unittest
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from support import (BUILD, CLUSTER_SEGMENT, COUNTER, HOST, SHMSTAT, SLOTSHARE, UNAVAILABLE, USAGE,
+from support import (BUILD, CLUSTER_SEGMENT, CONFIG, COUNTER, HOST, SHMSTAT, SLOTSHARE, UNAVAILABLE, USAGE,
                      Case, eventually)
 
 SOURCE = os.environ["SLOTSHARE_SOURCE"]
@@ -44,6 +44,14 @@ class Check(Case):
         for holder in (one, two):
             self.let_go(holder)
         self.assertIn("(0%)", self.check(OK))
+
+    def test_only_observed_is_never_full(self):
+        self.make_segment(CONFIG + "enforce = no\n")
+        holders = [self.hold() for _ in range(3)]
+        self.assertIn("no limit is in use", self.check(OK))
+        self.assertIn("no limit is in use", self.check(OK, "--counter", COUNTER))
+        for holder in holders:
+            self.let_go(holder)
 
     def test_unlimited_is_never_full(self):
         self.make_segment()
@@ -150,6 +158,16 @@ class OpenMetrics(Case):
         self.assertEqual(found["slotshare_slots_used", None], 1)
         self.assertEqual(found["slotshare_counters_left_out", None], 0)
         self.let_go(holder)
+
+    def test_only_observed(self):
+        self.make_segment(CONFIG + "enforce = no\n")
+        holders = [self.hold() for _ in range(3)]
+        found = self.metrics()
+        for name, value in {"in_use": 3, "limit": 2, "observed": 1, "takes_total": 3,
+                            "would_refuse_total": 1, "refusals_total": 0}.items():
+            self.assertEqual(found["slotshare_counter_" + name, COUNTER], value, name)
+        for holder in holders:
+            self.let_go(holder)
 
     def test_names_that_need_care(self):
         self.make_segment(f'[node]\nowners = 64\n[binding "a\\b"]\n'

@@ -67,8 +67,9 @@ class Text(Case):
         lines = out.splitlines()
         head = next(i for i, line in enumerate(lines) if line.startswith("COUNTER "))
         self.assertEqual(lines[head].split(), "COUNTER IN USE SHARE LIMIT SCOPE CLUSTER WAITING "
-                                              "LONGEST TAKES REFUSALS PEAK RESERVE EXCESS SOURCE".split())
-        self.assertEqual(lines[head + 1].split(), [COUNTER, *"1 2 2 host 1 0 - 1 0 1 2 0".split(),
+                                              "LONGEST TAKES REFUSALS ENFORCED WOULD REFUSE PEAK RESERVE "
+                                              "EXCESS SOURCE".split())
+        self.assertEqual(lines[head + 1].split(), [COUNTER, *"1 2 2 host 1 0 - 1 0 yes 0 1 2 0".split(),
                                                    f"{self.path('test.ini')}:{LIMIT_LINE}"])
         self.assertRegex(out, rf"\nslotshare  +{holder.pid}  +1  +\S+s  +1  +\S+s  alive  -\n")
         self.assertIn("(1 idle; --idle shows it)", out)

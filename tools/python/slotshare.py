@@ -59,7 +59,7 @@ class Explanation(ctypes.Structure):
                 ("share", ctypes.c_int), ("reserve", ctypes.c_int), ("in_use", ctypes.c_int),
                 ("cluster_in_use", ctypes.c_int), ("clustered", ctypes.c_int),
                 ("session", ctypes.c_int), ("would_admit", ctypes.c_int),
-                ("waiting", ctypes.c_int)]
+                ("waiting", ctypes.c_int), ("observed", ctypes.c_int)]
 
 
 def _load():

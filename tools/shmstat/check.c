@@ -47,8 +47,8 @@ static int help(void) {
         "Usage: shmstat check [OPTION]...\n\n"
         "Check how full the limits are, for a monitoring system: one line, performance data, and\n"
         "an exit status. In a cluster a limit is full by what all nodes hold. Counters without a\n"
-        "limit, and those that are closed (limit 0), are not looked at; the tables of owners and\n"
-        "slots are.\n",
+        "limit, those that are closed (limit 0), and those whose limit is only observed\n"
+        "(enforce = no) are not looked at; the tables of owners and slots are.\n",
         stdout);
     options_help(stdout, &option_table);
     exits_help(stdout, exit_rows, sizeof exit_rows / sizeof exit_rows[0]);
@@ -77,6 +77,9 @@ static struct level fullest(const struct snapshot *snapshot) {
     const bool clustered = snapshot->segment.stat.clustered != 0;
     for (size_t i = 0; i < snapshot->counters; i++) {
         const struct slotshare_counter_stat *counter = &snapshot->counter[i].stat;
+        if (counter->observed) {
+            continue; /* it may be used to any extent: nobody is kept from anything */
+        }
         /* What other nodes hold was heard a moment ago; what is held here is known. */
         const int all = clustered && counter->cluster_in_use > counter->in_use
                             ? counter->cluster_in_use

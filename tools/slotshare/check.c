@@ -37,6 +37,13 @@ static void print_limits(const struct conf *conf) {
     if (conf->limits > 0) {
         putchar(')');
     }
+    size_t observed = 0;
+    for (size_t i = 0; i < conf->limits; i++) {
+        observed += conf_observes(&conf->limit[i]);
+    }
+    if (observed > 0) {
+        printf(", %zu of them only observed", observed);
+    }
 }
 
 static void print_found(const struct conf *conf) {

@@ -76,6 +76,12 @@ void explain_count(const char *label, int value) {
     }
 }
 
+void explain_enforced(bool observed) {
+    if (observed) {
+        explain_text("enforced", "no: only observed");
+    }
+}
+
 void explain_text(const char *label, const char *value) {
     char shown[1024];
 
@@ -112,7 +118,8 @@ static void steps_text(const struct resolution *found) {
             if (step->limit != SLOTSHARE_UNLIMITED) {
                 snprintf(limit, sizeof limit, "%d", (int)step->limit);
             }
-            printf("%s at %s:%u%s\n", limit, found->file, step->line,
+            printf("%s%s at %s:%u%s\n", limit, step->observed ? ", only observed," : "",
+                   found->file, step->line,
                    step->scope == found->match.scope ? "  <- applies" : "");
         }
     }
@@ -125,6 +132,7 @@ static int resolution_text(const char *program, const struct slotshare_connectio
     steps_text(found);
     explain_text("counted as", found->match.counter);
     explain_count("limit", found->match.limit);
+    explain_enforced(found->match.observed);
     if (found->clustered && found->match.limit != SLOTSHARE_UNLIMITED) {
         explain_count("opening share", found->home);
         explain_count("reserve", found->reserve);
@@ -146,6 +154,7 @@ static int resolution_json(const char *program, const struct slotshare_connectio
         (void)json_object_set_new(one, "set", json_boolean(step->set));
         (void)json_object_set_new(one, "limit",
                                   step->set ? json_integer(step->limit) : json_null());
+        (void)json_object_set_new(one, "observed", json_boolean(step->observed));
         (void)json_object_set_new(one, "line", step->set ? json_integer(step->line) : json_null());
         (void)json_array_append_new(scopes, one);
     }
@@ -154,6 +163,7 @@ static int resolution_json(const char *program, const struct slotshare_connectio
     explain_set_limit(root, found->match.counter, found->match.scope, found->match.limit);
     (void)json_object_set_new(
         root, "line", found->match.line != 0 ? json_integer(found->match.line) : json_null());
+    (void)json_object_set_new(root, "observed", json_boolean(found->match.observed));
     (void)json_object_set_new(root, "clustered", json_boolean(found->clustered));
     (void)json_object_set_new(root, "opening_share", json_integer(found->home));
     (void)json_object_set_new(root, "reserve", json_integer(found->reserve));
@@ -277,7 +287,8 @@ const struct command command_explain = {
         "JSON: format (1; a later version that changes a field's meaning counts up), from\n"
         "('config' or 'segment'), binding, domain, host, counter, scope, limit (-1:\n"
         "unlimited), reserve (what this node keeps when it is cut off), clustered, scopes (an\n"
-        "array of scope, applies, set, limit, line). From a configuration also: file, line (of\n"
+        "array of scope, applies, set, limit, observed, line), observed (true: the limit refuses\n"
+        "nothing, enforce = no). From a configuration also: file, line (of\n"
         "the limit; null: not set), opening_share. From a segment the scopes have source\n"
         "(file:line) instead of line, and there are also: source (of the limit, '': not set),\n"
         "share, in_use, cluster_in_use, session, would_admit, reason, holders (an array of\n"

@@ -39,6 +39,9 @@ void explain_set_limit(json_t *root, const char *counter, enum slotshare_scope s
 /** One line: a label and a value; what could steer a terminal is shown as '?'. */
 void explain_count(const char *label, int value);
 void explain_text(const char *label, const char *value);
+
+/** Nothing, unless the limit is only observed. */
+void explain_enforced(bool observed);
 void explain_connection(const struct slotshare_connection *connection);
 
 #endif

@@ -43,7 +43,8 @@ static void print_step(const struct slotshare_step *step, bool wins) {
         snprintf(limit, sizeof limit, "%d", step->limit);
     }
     (void)text_fit(source, sizeof source, step->source, (int)sizeof source, NULL);
-    printf("%s at %s%s\n", limit, source, wins ? "  <- applies" : "");
+    printf("%s%s at %s%s\n", limit, step->observed ? ", only observed," : "", source,
+           wins ? "  <- applies" : "");
 }
 
 static void print_holders(const struct snapshot *snapshot) {
@@ -115,6 +116,7 @@ static int show_text(const char *program, const struct slotshare_connection *con
     explain_text("counted as", why->counter);
     explain_text("scope", slotshare_scope_name(why->scope));
     explain_count("limit", why->limit);
+    explain_enforced(why->observed != 0);
     if (why->source[0] != '\0') {
         explain_text("set at", why->source);
     }
@@ -147,6 +149,7 @@ static json_t *scopes_json(const struct slotshare_step *step) {
         (void)json_object_set_new(one, "applies", json_boolean(step[i].applies));
         (void)json_object_set_new(one, "set", json_boolean(set));
         (void)json_object_set_new(one, "limit", set ? json_integer(step[i].limit) : json_null());
+        (void)json_object_set_new(one, "observed", json_boolean(set && step[i].observed));
         (void)json_object_set_new(one, "source", set ? text_json(step[i].source) : json_null());
         (void)json_array_append_new(list, one);
     }
@@ -189,6 +192,7 @@ static int show_json(const char *program, const struct slotshare_connection *con
     explain_set_limit(root, why->counter, why->scope, why->limit);
     (void)json_object_set_new(root, "scopes", scopes_json(found->step));
     (void)json_object_set_new(root, "source", text_json(why->source));
+    (void)json_object_set_new(root, "observed", json_boolean(why->observed));
     (void)json_object_set_new(root, "share", json_integer(why->share));
     (void)json_object_set_new(root, "reserve", json_integer(why->reserve));
     (void)json_object_set_new(root, "in_use", json_integer(why->in_use));

@@ -62,6 +62,7 @@ static int limit_of(const struct limits *limits, const struct slotshare_connecti
         return result;
     *out = (struct slotshare_explanation){.scope = match.scope,
                                           .limit = match.limit,
+                                          .observed = match.observed,
                                           .share = NOT_KNOWN,
                                           .in_use = NOT_KNOWN,
                                           .cluster_in_use = NOT_KNOWN};
@@ -97,8 +98,9 @@ static void print_row(const struct mx_host *host, const struct slotshare_explana
     (void)text_fit(counter, sizeof counter, why->counter, (int)sizeof counter, NULL);
     (void)text_fit(source, sizeof source, why->source[0] != '\0' ? why->source : "-",
                    (int)sizeof source, NULL);
-    printf("%5u  %-*s  %7u  %9s  %9s  %6s  %7s  %-15s  %s  (%s)\n", host->preference, width, name,
-           host->ttl, limit, share, here, all, slotshare_scope_name(why->scope), counter, source);
+    printf("%5u  %-*s  %7u  %9s  %9s  %6s  %7s  %-15s  %s  (%s%s)\n", host->preference, width, name,
+           host->ttl, limit, share, here, all, slotshare_scope_name(why->scope), counter, source,
+           why->observed ? "; only observed" : "");
 }
 
 static json_t *number_json(int number) {
@@ -111,6 +113,7 @@ static json_t *host_json(const struct mx_host *host, const struct slotshare_expl
     (void)json_object_set_new(out, "preference", json_integer((json_int_t)host->preference));
     (void)json_object_set_new(out, "ttl", json_integer((json_int_t)host->ttl));
     explain_set_limit(out, why->counter, why->scope, why->limit);
+    (void)json_object_set_new(out, "observed", json_boolean(why->observed));
     (void)json_object_set_new(out, "source", text_json(why->source));
     (void)json_object_set_new(out, "share", number_json(why->share));
     (void)json_object_set_new(out, "in_use", number_json(why->in_use));
@@ -224,7 +227,8 @@ const struct command command_mx = {
         "this host may hold and holds, how many the cluster holds, and what they are counted\n"
         "as. A domain without MX records is its own host, as RFC 5321 says.\n\n"
         "JSON: format (1), domain, implicit (there is no MX record), hosts: an array of host,\n"
-        "preference, ttl (seconds), counter, scope, limit (-1: unlimited), source (file:line\n"
+        "preference, ttl (seconds), counter, scope, limit (-1: unlimited), observed (true: the\n"
+        "limit refuses nothing, enforce = no), source (file:line\n"
         "of the limit, '': not set), share, in_use, cluster_in_use (null with --config).",
     .options = {option_rows, sizeof option_rows / sizeof option_rows[0], false},
     .exits = exit_rows,
