@@ -218,6 +218,66 @@ static void the_dead_are_not_in_the_way(void **state) {
     slotshare_close(handle);
 }
 
+enum { BOARD_DONE, BOARD_END };
+
+/* Takes and gives back at random, whatever is allowed just now. */
+static bool restless(struct place *place, int seed) {
+    slotshare *handle;
+    slotshare_slot slot[6];
+    int held = 0;
+    uint32_t random = (uint32_t)seed * 2654435761u | 1;
+    CHECK(place_try(place, &handle, false, false) == SLOTSHARE_OK);
+    while (board_get(place, BOARD_END) == 0) {
+        if (held < 6 && chance(&random) % 2) {
+            int result = take(handle, &slot[held]);
+            CHECK(result == SLOTSHARE_OK || result == SLOTSHARE_FULL);
+            held += result == SLOTSHARE_OK;
+        } else if (held > 0) {
+            CHECK(slotshare_release(handle, slot[--held]) == SLOTSHARE_OK);
+        }
+        board_add(place, BOARD_DONE, 1);
+    }
+    slotshare_close(handle);
+    return true;
+}
+
+/* Killed at any moment, above the limit or below, while it comes to be enforced and observed: what
+ * they held comes back, no more and no less. */
+static void the_killed_give_back_what_they_held(void **state) {
+    struct place *place = *state;
+    slotshare_slot slot[3];
+    place_config(place, HOST(2, no));
+    slotshare *handle = place_open(place);
+    for (int round = 0; round < 20; round++) {
+        pid_t child[3];
+        board_set(place, BOARD_END, 0);
+        board_set(place, BOARD_DONE, 0);
+        for (int i = 0; i < 3; i++) {
+            child[i] = child_start(place, restless, round * 3 + i);
+        }
+        board_await(place, BOARD_DONE, 200);
+        assert_int_equal(reload(place, handle, round % 2 ? HOST(2, no) : HOST(2, yes)),
+                         SLOTSHARE_OK);
+        board_await(place, BOARD_DONE, 400 + round);
+        assert_int_equal(child_kill(place, child[0], SIGKILL), -SIGKILL);
+        assert_int_equal(child_kill(place, child[1], SIGKILL), -SIGKILL);
+        board_set(place, BOARD_END, 1);
+        assert_int_equal(child_end(place, child[2]), 0);
+    }
+    assert_int_equal(reload(place, handle, HOST(0, no)), SLOTSHARE_OK);
+    do { /* each take would be refused, and so looks for the dead */
+        assert_int_equal(take(handle, &slot[0]), SLOTSHARE_OK);
+        assert_int_equal(slotshare_release(handle, slot[0]), SLOTSHARE_OK);
+        nap();
+    } while (stat_of(handle, "host:one").in_use > 0);
+    assert_int_equal(segment_of(handle).slots_used, 0);
+    assert_int_equal(reload(place, handle, HOST(2, yes)), SLOTSHARE_OK);
+    assert_int_equal(take(handle, &slot[0]), SLOTSHARE_OK);
+    assert_int_equal(take(handle, &slot[1]), SLOTSHARE_OK);
+    assert_int_equal(take(handle, &slot[2]), SLOTSHARE_FULL);
+    slotshare_close(handle);
+}
+
 static void an_override_is_enforced(void **state) {
     struct place *place = *state;
     const struct slotshare_connection one = to_host("one");
@@ -384,6 +444,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(who_waits_is_let_in_when_it_ends, place_setup,
                                         place_teardown),
         cmocka_unit_test_setup_teardown(the_dead_are_not_in_the_way, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(the_killed_give_back_what_they_held, place_setup,
+                                        place_teardown),
         cmocka_unit_test_setup_teardown(an_override_is_enforced, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(a_drained_host_takes_nothing, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(shares_are_dealt_as_if_enforced, place_setup,
