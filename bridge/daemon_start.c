@@ -250,7 +250,8 @@ static int follow_pending(struct daemon *daemon, char *error, size_t size) {
 
 int daemon_serve(struct daemon *daemon, char *error, size_t size) {
     struct configs *configs = &daemon->configs;
-    if (control_start(daemon->control, configs->committed.conf, error, size) != SLOTSHARE_OK)
+    if (control_start(daemon->control, configs->committed.conf, configs->pending.conf, error,
+                      size) != SLOTSHARE_OK)
         return -1;
     daemon->serving = true;
     control_tell(daemon->control, NULL);

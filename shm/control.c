@@ -40,7 +40,7 @@ static int become_bridge(struct control *control, const struct segment *paths,
 
 /* With no worker attached nothing is held, and a new segment may replace one of another
  * configuration. The bridge's own owner record is the caller's. */
-static int replace(struct control *control, const struct conf *conf,
+static int replace(struct control *control, const struct segment_origin *origin,
                    const struct error_text *error) {
     const struct segment *old = &control->handle->segment;
     bool busy = false;
@@ -52,7 +52,7 @@ static int replace(struct control *control, const struct conf *conf,
         error_set(error,
                   "%s: was created from another configuration than %s, and processes use it. End "
                   "them (shmstat names them) and start the bridge again",
-                  old->path, conf->file);
+                  old->path, origin->conf->file);
         if (fd >= 0) {
             close(fd);
         }
@@ -63,7 +63,7 @@ static int replace(struct control *control, const struct conf *conf,
     close(fd);
     slotshare_close(control->handle);
     control->handle = NULL;
-    return handle_open(&control->handle, control->paths.name, control->directory, conf, false,
+    return handle_open(&control->handle, control->paths.name, control->directory, origin, false,
                        OWNER_BRIDGE, error);
 }
 
@@ -171,9 +171,9 @@ void control_tell(struct control *control, const char *why) {
 }
 
 /* What was committed elsewhere is committed here. */
-static int follow(struct control *control, const struct conf *conf,
+static int follow(struct control *control, const struct segment_origin *origin,
                   const struct error_text *error) {
-    uint64_t digest = conf_digest(conf);
+    uint64_t digest = conf_digest(origin->conf);
     if (control_pending_digest(control) == digest) {
         struct thread *self;
         int result = handle_thread(control->handle, &self);
@@ -182,15 +182,17 @@ static int follow(struct control *control, const struct conf *conf,
         }
         limit_commit(&control->handle->segment, self->owner);
     }
-    return control_digest(control) == digest ? SLOTSHARE_OK : replace(control, conf, error);
+    return control_digest(control) == digest ? SLOTSHARE_OK : replace(control, origin, error);
 }
 
-int control_start(struct control *control, const struct conf *conf, char *text, size_t text_size) {
+int control_start(struct control *control, const struct conf *conf, const struct conf *pending,
+                  char *text, size_t text_size) {
+    const struct segment_origin origin = {conf, pending};
     struct error_text error = {.text = text, .size = text_size};
-    int result = handle_open(&control->handle, control->paths.name, control->directory, conf, false,
-                             OWNER_BRIDGE, &error);
+    int result = handle_open(&control->handle, control->paths.name, control->directory, &origin,
+                             false, OWNER_BRIDGE, &error);
     if (result == SLOTSHARE_OK) {
-        result = follow(control, conf, &error);
+        result = follow(control, &origin, &error);
     }
     if (result == SLOTSHARE_OK && control->handle) {
         result = start(control, conf->drain_ms, &error);
@@ -205,7 +207,7 @@ int control_open(struct control **out, const struct conf *conf, const char *name
     if (result != SLOTSHARE_OK) {
         return result;
     }
-    result = control_start(*out, conf, text, text_size);
+    result = control_start(*out, conf, NULL, text, text_size);
     if (result != SLOTSHARE_OK) {
         control_close(*out);
         *out = NULL;

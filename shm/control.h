@@ -41,13 +41,15 @@ const char *control_path(const struct control *control);
 
 /**
  * Open the segment, creating it from `conf` when there is none (or one from before a reboot of the
- * host). An existing one must have a rule set, in force or pending, of the same digest: a pending
- * one is committed then, because its commitment was written down elsewhere. Otherwise it is
- * replaced if nobody uses it.
+ * host), with the rule set of `pending` (NULL: none) pending from its first moment, so that nobody
+ * takes more than was promised. An existing one keeps what is pending there. It must have a rule
+ * set, in force or pending, of the digest of `conf`: a pending one is committed then, because its
+ * commitment was written down elsewhere. Otherwise it is replaced if nobody uses it.
  * @return SLOTSHARE_OK, or what slotshare_open() returns; SLOTSHARE_EBUSY also when the segment
  *         has another configuration and processes use it.
  */
-int control_start(struct control *control, const struct conf *conf, char *error, size_t error_size);
+int control_start(struct control *control, const struct conf *conf, const struct conf *pending,
+                  char *error, size_t error_size);
 
 /** Both at once, where `conf` says. name, directory: instead of the configuration's; NULL: as
  * there. @return as these. */

@@ -52,8 +52,28 @@ static int fill_header(struct header *header, const struct segment *segment,
     return 0;
 }
 
+/* Rule sets as they lie in the segment. */
+struct compiled {
+    void *rules, *pending;
+    size_t rules_size, pending_size; /* pending_size 0: none */
+};
+
+/* Nobody can see it yet: this is limit_publish() without readers, and without counters. */
+static void write_rules(char *base, const struct parts *parts, const struct compiled *compiled) {
+    struct header *header = (struct header *)(void *)base;
+    char *sets = base + parts->rules_offset;
+    atomic_init(&header->rules_used[1], (uint32_t)compiled->rules_size);
+    memcpy(sets + parts->rules_bytes, compiled->rules, compiled->rules_size); /* set 1 */
+    if (compiled->pending_size > 0) {
+        atomic_init(&header->rules_used[0], (uint32_t)compiled->pending_size);
+        memcpy(sets, compiled->pending, compiled->pending_size); /* set 2 */
+        atomic_init(&header->published, 2);
+        atomic_init(&header->pending, 2);
+    }
+}
+
 static int write_file(int fd, int lock_fd, const struct segment *segment, const struct parts *parts,
-                      const struct conf *conf, const void *rules, size_t rules_size) {
+                      const struct conf *conf, const struct compiled *compiled) {
     /* posix_fallocate: a full disk is an error here and not a SIGBUS in some worker later. */
     uint32_t counters = parts_counters(conf->counters);
     off_t solid = (off_t)(parts->counters_offset + counters * sizeof(struct counter));
@@ -71,9 +91,8 @@ static int write_file(int fd, int lock_fd, const struct segment *segment, const 
     if (result == 0) {
         result = fill_header(header, segment, parts, conf);
     }
-    atomic_init(&header->rules_used[1], (uint32_t)rules_size);
     atomic_init(&header->counters_now, counters);
-    memcpy(base + parts->rules_offset + parts->rules_bytes, rules, rules_size); /* set 1 */
+    write_rules(base, parts, compiled);
     munmap(base, parts->size);
     return result;
 }
@@ -94,8 +113,8 @@ static int create_error(const char *what, const char *path, const struct error_t
     return SLOTSHARE_ESYSTEM;
 }
 
-static int build(struct segment *segment, const struct conf *conf, int lock_fd, const void *rules,
-                 size_t rules_size, const struct error_text *error) {
+static int build(struct segment *segment, const struct conf *conf, int lock_fd,
+                 const struct compiled *compiled, const struct error_text *error) {
     char building[sizeof segment->path + 8];
     (void)snprintf(building, sizeof building, "%s.new", segment->path);
     /* Only the holder of LOCK_CREATE writes under this name; what lies there is from a creator
@@ -107,8 +126,10 @@ static int build(struct segment *segment, const struct conf *conf, int lock_fd, 
     }
     (void)fchmod(fd, 0660); /* the group must write, whatever the umask of the first one */
     struct parts parts;
-    parts_plan(&parts, conf->owners, conf->slots, conf->counters_max, rules_size);
-    int result = write_file(fd, lock_fd, segment, &parts, conf, rules, rules_size);
+    parts_plan(&parts, conf->owners, conf->slots, conf->counters_max,
+               compiled->rules_size > compiled->pending_size ? compiled->rules_size
+                                                             : compiled->pending_size);
+    int result = write_file(fd, lock_fd, segment, &parts, conf, compiled);
     int why = errno;
     close(fd);
     errno = why;
@@ -125,7 +146,15 @@ static int build(struct segment *segment, const struct conf *conf, int lock_fd, 
     return result;
 }
 
-int segment_create(struct segment *segment, const struct conf *conf, int lock_fd,
+static int compile(const struct segment_origin *origin, struct compiled *out) {
+    return ruleset_compile(origin->conf, &out->rules, &out->rules_size) != 0 ||
+                   (origin->pending != NULL &&
+                    ruleset_compile(origin->pending, &out->pending, &out->pending_size) != 0)
+               ? -1
+               : 0;
+}
+
+int segment_create(struct segment *segment, const struct segment_origin *origin, int lock_fd,
                    const struct error_text *error) {
     int result = segment_map(segment, false, error);
     if (result == SLOTSHARE_OK) {
@@ -147,14 +176,17 @@ int segment_create(struct segment *segment, const struct conf *conf, int lock_fd
             segment->path, segment->name);
         return alive > 0 ? SLOTSHARE_EBUSY : SLOTSHARE_ESYSTEM;
     }
-    void *rules = NULL;
-    size_t rules_size = 0;
-    if (ruleset_compile(conf, &rules, &rules_size) != 0) {
-        error_set(error, "%s: no memory to compile the limits", conf->file);
+    struct compiled compiled = {0};
+    if (compile(origin, &compiled) == 0) {
+        result = build(segment, origin->conf, lock_fd, &compiled, error);
+    } else {
+        error_set(error, "%s: no memory to compile the limits", origin->conf->file);
         errno = ENOMEM;
-        return SLOTSHARE_ESYSTEM;
+        result = SLOTSHARE_ESYSTEM;
     }
-    result = build(segment, conf, lock_fd, rules, rules_size, error);
-    free(rules);
+    int why = errno;
+    free(compiled.rules);
+    free(compiled.pending);
+    errno = why;
     return result == SLOTSHARE_OK ? segment_map(segment, false, error) : result;
 }

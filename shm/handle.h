@@ -115,9 +115,10 @@ void fork_unwatch(slotshare *handle);
  * or a [cluster] section. */
 int handle_config(const char *path, struct conf **conf, const struct error_text *error);
 
-/** Open and attach as this kind, for slotshare_open() and control_open(). conf: create the segment
- * from it if there is none; NULL: do not. */
-int handle_open(slotshare **out, const char *name, const char *directory, const struct conf *conf,
-                bool read_only, enum owner_kind kind, const struct error_text *error);
+/** Open and attach as this kind, for slotshare_open() and control_open(). origin: create the
+ * segment from it if there is none; NULL: do not. */
+int handle_open(slotshare **out, const char *name, const char *directory,
+                const struct segment_origin *origin, bool read_only, enum owner_kind kind,
+                const struct error_text *error);
 
 #endif

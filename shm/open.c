@@ -24,7 +24,7 @@ static int lock_error(const struct segment *segment, const char *what,
     return SLOTSHARE_ESYSTEM;
 }
 
-static int create_locked(struct segment *segment, const struct conf *conf,
+static int create_locked(struct segment *segment, const struct segment_origin *origin,
                          const struct error_text *error) {
     int fd = lock_file_open(segment->lock_path, true);
     if (fd < 0) {
@@ -36,7 +36,7 @@ static int create_locked(struct segment *segment, const struct conf *conf,
     } else if (lock_wait(fd, LOCK_CREATE) != 0) {
         result = lock_error(segment, "lock", error);
     } else {
-        result = segment_create(segment, conf, fd, error);
+        result = segment_create(segment, origin, fd, error);
     }
     int why = errno;
     close(fd);
@@ -45,8 +45,8 @@ static int create_locked(struct segment *segment, const struct conf *conf,
 }
 
 /* A segment from before a reboot looks whole, but everything that it counts is gone. */
-static int map_or_create_once(struct segment *segment, const struct conf *conf, bool read_only,
-                              const struct error_text *error) {
+static int map_or_create_once(struct segment *segment, const struct segment_origin *origin,
+                              bool read_only, const struct error_text *error) {
     int result = segment_map(segment, read_only, error);
     bool stale = result == SLOTSHARE_OK && segment_from_other_boot(segment);
     if (stale) {
@@ -56,19 +56,19 @@ static int map_or_create_once(struct segment *segment, const struct conf *conf, 
                   "create it from");
         result = SLOTSHARE_ENOSEGMENT;
     }
-    if (result == SLOTSHARE_ENOSEGMENT && conf && !read_only) {
-        result = create_locked(segment, conf, error);
+    if (result == SLOTSHARE_ENOSEGMENT && origin && !read_only) {
+        result = create_locked(segment, origin, error);
     }
     return result;
 }
 
 /* Another process may put a new segment into the place of the one that is being opened. */
-static int map_or_create(struct segment *segment, const struct conf *conf, bool read_only,
-                         const struct error_text *error) {
+static int map_or_create(struct segment *segment, const struct segment_origin *origin,
+                         bool read_only, const struct error_text *error) {
     enum { TRIES = 10 };
     int result = SLOTSHARE_EGONE;
     for (int i = 0; i < TRIES && result == SLOTSHARE_EGONE; i++) {
-        result = map_or_create_once(segment, conf, read_only, error);
+        result = map_or_create_once(segment, origin, read_only, error);
     }
     return result;
 }
@@ -132,8 +132,9 @@ static int attach_now(slotshare *handle, const struct error_text *error) {
     return result;
 }
 
-int handle_open(slotshare **out, const char *name, const char *directory, const struct conf *conf,
-                bool read_only, enum owner_kind kind, const struct error_text *error) {
+int handle_open(slotshare **out, const char *name, const char *directory,
+                const struct segment_origin *origin, bool read_only, enum owner_kind kind,
+                const struct error_text *error) {
     *out = NULL;
     slotshare *handle = calloc(1, sizeof *handle);
     if (!handle) {
@@ -147,7 +148,7 @@ int handle_open(slotshare **out, const char *name, const char *directory, const 
         result = segment_directory(&handle->segment, error);
     }
     if (result == SLOTSHARE_OK) {
-        result = map_or_create(&handle->segment, conf, read_only, error);
+        result = map_or_create(&handle->segment, origin, read_only, error);
     }
     if (result != SLOTSHARE_OK) {
         free(handle);
@@ -251,8 +252,9 @@ int slotshare_open(slotshare **out, const char *name, const struct slotshare_opt
     if (conf && !directory) {
         directory = conf->directory;
     }
-    int result =
-        handle_open(out, name, directory, conf, options->read_only != 0, OWNER_WORKER, &error);
+    const struct segment_origin origin = {.conf = conf};
+    int result = handle_open(out, name, directory, conf ? &origin : NULL, options->read_only != 0,
+                             OWNER_WORKER, &error);
     int why = errno;
     conf_free(conf);
     errno = why;

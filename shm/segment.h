@@ -58,11 +58,17 @@ int segment_directory(const struct segment *segment, const struct error_text *er
 /** Map an existing file. @return as slotshare_open(); SLOTSHARE_ENOSEGMENT when there is none. */
 int segment_map(struct segment *segment, bool read_only, const struct error_text *error);
 
+/** What a segment is made from. */
+struct segment_origin {
+    const struct conf *conf;    /* its rule set is in force */
+    const struct conf *pending; /* NULL; or its rule set is pending from the first moment */
+};
+
 /**
- * Create the file from a configuration and map it; replaces one from before a reboot. Another
- * process may have been first: then that one is mapped. The caller holds LOCK_CREATE.
+ * Create the file and map it; replaces one from before a reboot. Another process may have been
+ * first: then that one is mapped. The caller holds LOCK_CREATE.
  */
-int segment_create(struct segment *segment, const struct conf *conf, int lock_fd,
+int segment_create(struct segment *segment, const struct segment_origin *origin, int lock_fd,
                    const struct error_text *error);
 
 /** From a boot of this host that is over? Everything in it is void then. Never on a tmpfs. */

@@ -231,6 +231,41 @@ static void pending_then_committed(void **state) {
     conf_free(conf);
 }
 
+/* After a reboot of the host, or without its file, a segment is made anew, by a bridge that has
+ * promised a lower limit: the first take already finds that. */
+static void pending_from_the_first_moment(void **state) {
+    struct place *place = *state;
+    struct conf *conf = load(place, CLUSTER(8));
+    struct conf *lower = load(place, CLUSTER(4));
+    struct control *control = NULL;
+    assert_int_equal(
+        control_claim(&control, conf->segment, place->directory, place->error, sizeof place->error),
+        SLOTSHARE_OK);
+    assert_int_equal(control_start(control, conf, lower, place->error, sizeof place->error),
+                     SLOTSHARE_OK);
+    assert_true(control_digest(control) == conf_digest(conf));
+    assert_true(control_pending_digest(control) == conf_digest(lower));
+    uint32_t index;
+    assert_int_equal(control_counter_find(control, "host:one", &index), SLOTSHARE_OK);
+    give_session(control);
+    slotshare *watch = place_watch(place);
+    assert_int_equal(stat_of(watch, "host:one").limit, 8);
+    assert_int_equal(stat_of(watch, "host:one").share, 2);
+    /* From here on it is as if it had come later. */
+    control_withdraw(control);
+    control_relax(control);
+    assert_int_equal(stat_of(watch, "host:one").share, 4);
+    assert_int_equal(control_reload(control, lower, place->error, sizeof place->error),
+                     SLOTSHARE_OK);
+    assert_int_equal(stat_of(watch, "host:one").share, 2);
+    control_commit(control);
+    assert_int_equal(stat_of(watch, "host:one").limit, 4);
+    slotshare_close(watch);
+    control_close(control);
+    conf_free(lower);
+    conf_free(conf);
+}
+
 static int32_t share_of(slotshare *watch, const char *name) {
     return stat_of(watch, name).share;
 }
@@ -330,6 +365,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_raised_limit_wakes, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(many_reloads_under_traffic, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(pending_then_committed, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(pending_from_the_first_moment, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(pending_then_replaced, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(taken_out_of_the_cluster, place_setup, place_teardown),
     };
