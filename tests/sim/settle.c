@@ -51,7 +51,8 @@ static bool committed_everywhere(const struct sim *sim) {
     }
     for (int i = 0; i < sim->top; i++) {
         const struct sim_node *n = &sim->node[i];
-        if (n->exists && (n->config != sim->configs - 1 || n->loaded != n->config)) {
+        if (n->exists && (n->config != sim->configs - 1 || n->loaded != n->config ||
+                          n->file != n->config)) { /* it waits behind a promise */
             return false;
         }
     }
