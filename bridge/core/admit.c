@@ -145,10 +145,11 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
         bool unknown = peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
         int64_t least_mass =
             coordinator_unknown_reserves(core, key) - (unknown ? entry->reserve : 0);
-        /* At home, as far as it says: with something pending it may have said before that it holds
-         * less, and others have that. Until they are known it stays with them. */
-        bool less = record == NULL && valid && heartbeat->proposed != 0;
-        int32_t counted = less && !MUTANT(core, MUTANT_HOME_PENDING) ? 0 : held;
+        /* With something pending it may have said before that it holds less than its home, or than
+         * its reserve, and others have that. Until they are known it stays with them. */
+        int32_t said = record != NULL ? clamp(record->held) : 0;
+        bool less = heartbeat->proposed != 0 && said < held && !MUTANT(core, MUTANT_HOME_PENDING);
+        int32_t counted = less ? said : held;
         core->stats.mass_negative += row->mass < counted && !core->counter[key].observed ? 1 : 0;
         row->mass -= counted;
         if (row->mass < least_mass) {
