@@ -149,6 +149,9 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
          * its reserve, and others have that. Until they are known it stays with them. */
         int32_t said = record != NULL ? clamp(record->held) : 0;
         bool less = heartbeat->proposed != 0 && said < held && !MUTANT(core, MUTANT_HOME_PENDING);
+        if (MUTANT(core, MUTANT_RESERVE_PENDING)) {
+            less = less && record == NULL && valid;
+        }
         int32_t counted = less ? said : held;
         core->stats.mass_negative += row->mass < counted && !core->counter[key].observed ? 1 : 0;
         row->mass -= counted;

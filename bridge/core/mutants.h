@@ -49,12 +49,13 @@ enum core_mutant {
     MUTANT_NEW_BEHIND,       /**< a new node is told what is committed when more is promised */
     MUTANT_FOUNDER_BOUND,    /**< a promise to found something binds for ever */
     MUTANT_NO_OTHERS, /**< a join that says too much leaves the unknown less than their reserves */
-    MUTANT_RECORD_STAYS,   /**< a share is thought to outlive a commit that changes its counter */
-    MUTANT_HOME_PENDING,   /**< who has something pending is thought to have its home */
-    MUTANT_OVERTAKEN_FREE, /**< a promise that was overtaken binds no more */
-    MUTANT_EARLIER_ANSWER, /**< an answer to what was said before a proposal proves a commit */
-    MUTANT_ACK_AFTER_LOSS, /**< what was taken in before a member was lost is acknowledged after */
-    MUTANT_FAILED_APPLIED, /**< a share that could not be set counts as set */
+    MUTANT_RECORD_STAYS,    /**< a share is thought to outlive a commit that changes its counter */
+    MUTANT_HOME_PENDING,    /**< who has something pending is thought to have its home */
+    MUTANT_RESERVE_PENDING, /**< who has something pending is thought to have its reserve */
+    MUTANT_OVERTAKEN_FREE,  /**< a promise that was overtaken binds no more */
+    MUTANT_EARLIER_ANSWER,  /**< an answer to what was said before a proposal proves a commit */
+    MUTANT_ACK_AFTER_LOSS,  /**< what was taken in before a member was lost is acknowledged after */
+    MUTANT_FAILED_APPLIED,  /**< a share that could not be set counts as set */
     MUTANT_ENFORCE_UNCHANGED, /**< a limit that comes to be enforced is thought to be as it was */
     MUTANT_OBSERVED_TRUE, /**< what is in use above the share of an observed limit counts as held */
     MUTANT_COUNT

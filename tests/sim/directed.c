@@ -338,6 +338,7 @@ const struct sim_scenario sim_directed[] = {
     {"was-dead", 45, false, was_dead_begin},
     {"new-behind", 35, false, new_behind_begin},
     {"pending-join", 16, false, pending_join_begin},
+    {"promised-join", 16, false, promised_join_begin},
     {"overtaken", 28, false, overtaken_begin},
     {"new-turns", 35, false, new_turns_begin},
     {"found-alone", 40, false, found_alone_begin},

@@ -40,6 +40,8 @@ const struct mutant mutants[] = {
      "slept-join", 20},
     {MUTANT_HOME_PENDING, "13", "who has something pending is thought to have its home",
      "pending-join", 20},
+    {MUTANT_RESERVE_PENDING, "13", "who has something pending is thought to have its reserve",
+     "promised-join", 20},
     {MUTANT_LEAVE_AT_RESERVE, "29", "who leaves counts with its reserve, whatever is in use",
      "leave-busy", 20},
     {MUTANT_LEFT_FOR_GOOD, "29", "a commit does not end what was said in leaving", "leave-commit",

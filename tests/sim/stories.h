@@ -69,15 +69,19 @@ void commit_alone_begin(struct sim *sim, uint64_t seed);
 void old_report_begin(struct sim *sim, uint64_t seed);
 void commit_use_begin(struct sim *sim, uint64_t seed);
 void leave_commit_begin(struct sim *sim, uint64_t seed);
+void old_admission_begin(struct sim *sim, uint64_t seed);
+void pending_join_begin(struct sim *sim, uint64_t seed);
+void promised_join_begin(struct sim *sim, uint64_t seed);
+void overtaken_begin(struct sim *sim, uint64_t seed);
+
+/* ---- directed_names.c ---- */
+
 void old_word_begin(struct sim *sim, uint64_t seed);
 void was_dead_begin(struct sim *sim, uint64_t seed);
 void new_behind_begin(struct sim *sim, uint64_t seed);
-void founder_bound_begin(struct sim *sim, uint64_t seed);
-void pending_join_begin(struct sim *sim, uint64_t seed);
-void overtaken_begin(struct sim *sim, uint64_t seed);
 void new_turns_begin(struct sim *sim, uint64_t seed);
 void found_alone_begin(struct sim *sim, uint64_t seed);
+void founder_bound_begin(struct sim *sim, uint64_t seed);
 void back_soon_begin(struct sim *sim, uint64_t seed);
-void old_admission_begin(struct sim *sim, uint64_t seed);
 
 #endif
