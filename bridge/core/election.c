@@ -88,7 +88,8 @@ static bool majority(const struct core *core, bool pending) {
 static bool elected(const struct core *core) {
     bool founder = core->committed.epoch == 0;
     return (founder || majority(core, false)) &&
-           ((!founder && !core->promised) || majority(core, true));
+           ((!founder && (!core->promised || MUTANT(core, MUTANT_OLD_MAJORITY))) ||
+            majority(core, true));
 }
 
 /* ---- without a majority ---- */

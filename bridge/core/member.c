@@ -159,7 +159,8 @@ static void on_part(struct core *core, uint64_t now, const struct core_deal *dea
             core->scan_ok = core->scan_asked = core->scanning = false;
         }
     }
-    if (member_valid(core, now) && deal->epoch == core->committed.epoch) {
+    if (member_valid(core, now) &&
+        (deal->epoch == core->committed.epoch || MUTANT(core, MUTANT_OLD_EPOCH_GRANT))) {
         apply_grants(core, now, part);
     }
 }

@@ -16,6 +16,7 @@ enum core_mutant {
     MUTANT_NO_TERM_FENCE,         /**< deal messages of older terms count */
     MUTANT_ACK_FROM_RECEIPT,      /**< the session runs from the acknowledgement's arrival */
     MUTANT_OLD_EPOCH_REPORT,      /**< a report from another configuration counts */
+    MUTANT_OLD_EPOCH_GRANT,       /**< a grant from another configuration counts */
     MUTANT_RESUME,                /**< a lapsed leadership is resumed */
     MUTANT_NO_ECHO,               /**< a stale heartbeat counts */
     MUTANT_NO_MASS,               /**< unknown members are thought to hold only their reserve */
@@ -29,12 +30,13 @@ enum core_mutant {
     MUTANT_READY_UNPROMISED,  /**< a proposal counts as a promise */
     MUTANT_FOUND_UNPROMISED,  /**< the first configuration is committed without the others' promise
                                */
-    MUTANT_PROMISE_NOT_KEPT,  /**< a promise is forgotten at a restart */
-    MUTANT_FOREIGN_GOES_ON,   /**< a configuration that is not known here is no reason to stop */
-    MUTANT_ADOPT_UNPROVEN,    /**< a new node takes any commit that it hears of */
-    MUTANT_VOUCH_LASTS,       /**< who was dead once counts as dead under later configurations */
-    MUTANT_BELOW_RESERVE,     /**< a member with a proposal counts with less than its reserve */
-    MUTANT_WITHDRAW_KEEPS,    /**< a proposal that is withdrawn leaves the session as it is */
+    MUTANT_OLD_MAJORITY, /**< a majority of what is committed alone gives the lease for a commit */
+    MUTANT_PROMISE_NOT_KEPT, /**< a promise is forgotten at a restart */
+    MUTANT_FOREIGN_GOES_ON,  /**< a configuration that is not known here is no reason to stop */
+    MUTANT_ADOPT_UNPROVEN,   /**< a new node takes any commit that it hears of */
+    MUTANT_VOUCH_LASTS,      /**< who was dead once counts as dead under later configurations */
+    MUTANT_BELOW_RESERVE,    /**< a member with a proposal counts with less than its reserve */
+    MUTANT_WITHDRAW_KEEPS,   /**< a proposal that is withdrawn leaves the session as it is */
     MUTANT_TRUST_READS,    /**< what was read before a proposal lowered the cap is what is in use */
     MUTANT_TAKE_OVER_SEEN, /**< takes over although another group can be seen */
     MUTANT_LEAVE_AT_RESERVE, /**< who leaves counts with its reserve, whatever is still in use */

@@ -19,7 +19,8 @@ enum {
     FIRST,
     HEAL_C,
     BUSY_C,
-    GO_C
+    GO_C,
+    IDLE_C
 };
 
 static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
@@ -60,6 +61,9 @@ static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
         break;
     case GREEDY_C:
         demand(sim, C, 60);
+        break;
+    case IDLE_C:
+        demand(sim, C, 0);
         break;
     case GO_C:
         node_bridge_leave(sim, C, 60);
@@ -114,6 +118,34 @@ void old_report_begin(struct sim *sim, uint64_t seed) {
     at(sim, 12, HUNGRY_B_ONLY);
     at(sim, moment(sim, 29.5, 30), LOAD_A);
     at(sim, 31.2, GREEDY_C);
+}
+
+/* What C was granted before the commit, and gave back, comes again after it, when C remembers no
+ * record and so no sequence of it. */
+static double old_grant_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    bool deal = from == A && to == C && message->type == CORE_SEND_DEAL && seconds(sim) < 6;
+    for (uint32_t i = 0; deal && i < message->deal.parts; i++) {
+        const struct core_part *part = &message->deal.part[i];
+        if (part->to == sim->node[C].hash && part->grants > 0 && part->grant[0].share > 15) {
+            net_again(sim, C, message, 15 - seconds(sim));
+        }
+    }
+    return 0;
+}
+
+void old_grant_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 27;
+
+    start(sim, seed, config_story);
+    sim->intercept = old_grant_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 3, GREEDY_C);
+    at(sim, moment(sim, 6, 7), IDLE_C);
+    at(sim, 8, LOAD_A);
+    at(sim, 8.1, LOAD_B);
+    at(sim, 8.2, LOAD_C);
+    at(sim, 13, HUNGRY_ALL);
+    at(sim, 13, GREEDY_C);
 }
 
 /* A commit while a member without a session still has more in use than its new reserve. */
@@ -309,4 +341,51 @@ void overtaken_begin(struct sim *sim, uint64_t seed) {
     at(sim, 14, HUNGRY_ALL_THREE);
     at(sim, 22, SECOND_C);
     at(sim, moment(sim, 22.001, 22.003), THIRD_C); /* before it hears that it is committed */
+}
+
+/* ---- a commit while those who are left elect another coordinator ---- */
+
+enum { D = C + 1, E, FILLS_A, WITHOUT_BC, LOOK_B, HUNGRY_DE };
+
+static void majority_story(struct sim *sim, uint64_t what, uint64_t b) {
+    (void)b;
+    switch (what) {
+    case FILLS_A:
+        demand(sim, A, 60);
+        break;
+    case WITHOUT_BC:
+        for (int i = A; i <= E; i++) {
+            node_load_file(sim, i, 1);
+        }
+        sim->node[B].fits_told = true; /* as if something did not fit there: no commit yet */
+        break;
+    case LOOK_B:
+        sim->node[B].fits_told = false;
+        break;
+    default:
+        demand(sim, D, 60);
+        demand(sim, E, 60);
+        break;
+    }
+}
+
+/* D and E do not hear A, and learn of its commit from B; then nobody hears A. */
+static double majority_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    (void)message;
+    bool left = from == A && to >= D && seconds(sim) > 12;
+    bool lone = sim->node[D].epoch == 2 && from != to && (from == A || to == A);
+    return left || lone ? -1 : 0;
+}
+
+/* Five nodes: B and C, who vote for A, are taken out, and D and E are a majority of those left. */
+void old_majority_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 30;
+
+    start_nodes(sim, seed, 5, majority_story);
+    sim->intercept = majority_intercept;
+    sim_add_config(sim, 1 << A | 1 << D | 1 << E, &limit);
+    at(sim, 3, FILLS_A);
+    at(sim, 5, WITHOUT_BC);
+    at(sim, moment(sim, 15, 15.5), LOOK_B);
+    at(sim, 17, HUNGRY_DE);
 }

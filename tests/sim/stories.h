@@ -2,8 +2,8 @@
 #ifndef SLOTSHARE_TESTS_SIM_STORIES_H
 #define SLOTSHARE_TESTS_SIM_STORIES_H
 /**
- * What short stories are told with: three nodes, one counter of 30 (home 10, reserve 5), a network
- * that loses only what the story says. The seed moves the moments.
+ * What short stories are told with: three nodes or so, one counter of 30 (of three nodes: home 10,
+ * reserve 5), a network that loses only what the story says. The seed moves the moments.
  */
 #include "sim.h"
 
@@ -32,16 +32,20 @@ static inline double seconds(const struct sim *sim) {
     return (double)sim->now / 1e6;
 }
 
-static inline void start(struct sim *sim, uint64_t seed, sim_story story) {
+static inline void start_nodes(struct sim *sim, uint64_t seed, int nodes, sim_story story) {
     struct core_timers timers = core_timers_default();
     const int32_t limit = 30;
 
     timers.drain = 2000;
     timers.grace = 600;
-    sim_start(sim, seed, 3, &limit, 1, 50, &timers);
+    sim_start(sim, seed, nodes, &limit, 1, 50, &timers);
     sim->hold_s = 1e6;
     sim->tail = 0;
     sim->story = story;
+}
+
+static inline void start(struct sim *sim, uint64_t seed, sim_story story) {
+    start_nodes(sim, seed, 3, story);
 }
 
 static inline void at(struct sim *sim, double s, uint64_t what) {
@@ -67,12 +71,14 @@ void lost_ack_begin(struct sim *sim, uint64_t seed);
 
 void commit_alone_begin(struct sim *sim, uint64_t seed);
 void old_report_begin(struct sim *sim, uint64_t seed);
+void old_grant_begin(struct sim *sim, uint64_t seed);
 void commit_use_begin(struct sim *sim, uint64_t seed);
 void leave_commit_begin(struct sim *sim, uint64_t seed);
 void old_admission_begin(struct sim *sim, uint64_t seed);
 void pending_join_begin(struct sim *sim, uint64_t seed);
 void promised_join_begin(struct sim *sim, uint64_t seed);
 void overtaken_begin(struct sim *sim, uint64_t seed);
+void old_majority_begin(struct sim *sim, uint64_t seed);
 
 /* ---- directed_names.c ---- */
 
