@@ -90,22 +90,8 @@ static enum reload_result load(struct daemon *daemon, struct reload_report *repo
     report->digest = whole.digest;
     if (committed != NULL)
         conf_difference(committed, whole.conf, report->difference, sizeof report->difference);
-    struct edition was = {0};
-    enum reload_result result = RELOAD_LATER;
-    if (whole.digest != configs->pending.digest && daemon_former_binds(daemon)) {
-        edition_free(&whole);
-        return result;
-    }
-    if (configs->pending.conf != NULL && edition_copy(&was, &configs->pending) != 0) {
-        edition_free(&whole);
-        edition_error(&report->errors, daemon->config_path, "out of memory");
-        return RELOAD_REFUSED;
-    }
-    result = daemon_load(daemon, &whole, false, &report->errors);
+    enum reload_result result = daemon_load(daemon, &whole, false, &report->errors);
     edition_free(&whole);
-    if (was.conf != NULL && (result == RELOAD_PROPOSED || result == RELOAD_WITHDRAWN))
-        daemon_former_keep(daemon, &was);
-    edition_free(&was);
     return result;
 }
 
@@ -273,7 +259,6 @@ void daemon_changes_tend(struct daemon *daemon) {
     struct changes *changes = &daemon->changes;
     if (changes->now.version == 0)
         return;
-    daemon_former_tend(daemon);
     if (drop_ended(daemon)) {
         changes->announce = daemon->now;
         try_to_load(daemon, "an override has ended");

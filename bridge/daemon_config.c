@@ -118,19 +118,29 @@ static void store_again(struct daemon *daemon, const struct edition *file) {
         log_event(daemon->log, LOG_LEVEL_ERROR, "state_not_written", "reason", error, NULL);
 }
 
+/* What others have promised of what is pending here is as good as promised here: nothing but that
+ * can be committed. */
+static enum core_config_result check(const struct daemon *daemon,
+                                     const struct core_membership *membership) {
+    enum core_config_result result = core_config_check(daemon->core, membership);
+    bool replaces = result == CORE_CONFIG_PROPOSED || result == CORE_CONFIG_WITHDRAWN;
+    return replaces && daemon_former_binds(daemon) ? CORE_CONFIG_PROMISED : result;
+}
+
 enum reload_result daemon_load(struct daemon *daemon, struct edition *file, bool later,
                                struct conf_errors *errors) {
     struct configs *configs = &daemon->configs;
     struct core_membership membership;
     struct core_config_state state = core_config_state(daemon->core);
     edition_membership(file, 0, &membership);
-    switch (core_config_check(daemon->core, &membership)) {
+    switch (check(daemon, &membership)) {
     case CORE_CONFIG_PROPOSED:
         if (write_pending(daemon, file, errors) != 0)
             return RELOAD_REFUSED;
         if (state.promised == 0 && !state.overtaken)
             drop_promise(daemon); /* none that others count with is left */
         edition_move(&configs->pending, file);
+        daemon_former_store(daemon);
         propose(daemon, &membership);
         return RELOAD_PROPOSED;
     case CORE_CONFIG_WITHDRAWN:
@@ -240,6 +250,7 @@ void daemon_commit(struct daemon *daemon, uint64_t epoch, uint64_t digest, bool 
             control_coordinator(daemon->control, -1);
         }
         edition_move(&configs->committed, &configs->pending);
+        daemon_former_forget(daemon);
         configs->begin = !daemon->serving;
         daemon->shown.coordinator = 0;
         daemon->shown.leading = false;
@@ -370,6 +381,7 @@ int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size) {
             return -1;
         daemon_log_start(daemon);
     }
+    daemon_former_tend(daemon);
     daemon_changes_tend(daemon);
     daemon_files_tend(daemon);
     look_whether_it_fits(daemon);

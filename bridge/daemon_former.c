@@ -1,22 +1,135 @@
 /* SPDX-License-Identifier: MIT */
-/* What was proposed here before an operator's change took its place. Another member may have
- * promised it in that very moment, for good: then nothing else is committed, and it is proposed
- * again; the change comes after it. */
+/* What was proposed here before a file or an operator's change took its place. Another member may
+ * have promised it in that very moment, for good: then nothing else is committed, and it is
+ * proposed again; what took its place comes after it. A bridge may be started anew with another
+ * file in between, so proposals lie on the disk until something is committed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "daemon_internal.h"
 
-enum { HEARD_MS = 5000 }; /* what somebody said who is gone binds nobody */
+enum {
+    HEARD_MS = 5000, /* what somebody said who is gone binds nobody */
+    AGAIN_MS = 5000, /* who says that it has promised now this, now that, costs no more than that */
+    COMPLAIN_MS = 60000,
+};
+
+/* ---- on the disk ---- */
+
+static enum state_file file_of(uint32_t slot) {
+    return (enum state_file)(STATE_PROPOSED + slot);
+}
+
+static void drop(struct daemon *daemon, uint32_t slot) {
+    char error[1024];
+    daemon->formers.digest[slot] = 0;
+    if (state_drop(daemon->state, file_of(slot), error, sizeof error) != 0)
+        log_event(daemon->log, LOG_LEVEL_ERROR, "state_not_written", "reason", error, NULL);
+}
+
+/* It is not needed but where all would wait for an operator without it. */
+static void lose(struct daemon *daemon, uint32_t slot, const char *reason) {
+    log_event(daemon->log, LOG_LEVEL_WARNING, "proposal_lost", "file",
+              state_path(daemon->state, file_of(slot)), "reason", reason, NULL);
+    drop(daemon, slot);
+}
+
+void daemon_former_start(struct daemon *daemon) {
+    for (uint32_t i = 0; i < STATE_PROPOSALS; i++) {
+        struct state_saved saved;
+        char error[1024];
+        int result = state_load(daemon->state, file_of(i), &saved, error, sizeof error);
+        daemon->formers.digest[i] = saved.digest;
+        if (result < 0)
+            lose(daemon, i, error);
+        else if (result > 0 && saved.epoch <= daemon->configs.epoch)
+            drop(daemon, i); /* a commit has made it void */
+        free(saved.whole);
+    }
+    daemon_former_store(daemon);
+}
+
+/* A free place, or that of the oldest. @return false: it is there already. */
+static bool place_for(struct formers *formers, uint64_t digest, uint32_t *slot) {
+    *slot = STATE_PROPOSALS;
+    for (uint32_t i = 0; i < STATE_PROPOSALS; i++) {
+        if (formers->digest[i] == digest)
+            return false;
+        if (formers->digest[i] == 0 && *slot == STATE_PROPOSALS)
+            *slot = i;
+    }
+    if (*slot == STATE_PROPOSALS) {
+        *slot = formers->oldest;
+        formers->oldest = (formers->oldest + 1) % STATE_PROPOSALS;
+    }
+    return true;
+}
+
+void daemon_former_store(struct daemon *daemon) {
+    struct formers *formers = &daemon->formers;
+    const struct edition *pending = &daemon->configs.pending;
+    char error[1024];
+    uint32_t slot;
+    uint64_t suppressed;
+    if (pending->conf == NULL || !place_for(formers, pending->digest, &slot))
+        return;
+    if (state_store(daemon->state, file_of(slot), daemon->configs.epoch + 1, pending->digest,
+                    pending->text, pending->size, error, sizeof error) == 0)
+        formers->digest[slot] = pending->digest;
+    else if (log_rate_ok(&formers->rate, daemon->now, COMPLAIN_MS, &suppressed))
+        log_event(daemon->log, LOG_LEVEL_ERROR, "state_not_written", "reason", error, NULL);
+}
+
+void daemon_former_forget(struct daemon *daemon) {
+    for (uint32_t i = 0; i < STATE_PROPOSALS; i++) {
+        if (daemon->formers.digest[i] != 0)
+            drop(daemon, i);
+    }
+}
+
+/* Lines are told as those of the file that it was read from. @return false: it is not there. */
+static bool restore(struct daemon *daemon, uint64_t digest, struct edition *out) {
+    struct state_saved saved;
+    char error[1024] = "it is gone";
+    uint32_t i = 0;
+    while (i < STATE_PROPOSALS && daemon->formers.digest[i] != digest)
+        i++;
+    if (i == STATE_PROPOSALS)
+        return false;
+    if (state_load(daemon->state, file_of(i), &saved, error, sizeof error) == 1) {
+        memmove(saved.whole, saved.text, saved.size);
+        saved.text = saved.whole;
+        saved.whole_size = saved.size;
+        if (edition_restore(out, &saved, daemon->config_path, daemon->conf, error, sizeof error) ==
+            0)
+            return true;
+        (void)snprintf(error, sizeof error,
+                       "out of memory, or written by another version of slotshare-bridge");
+    }
+    lose(daemon, i, error);
+    return false;
+}
+
+/* ---- what others have promised ---- */
+
+/* What a member who can be heard said last; vouched_dead: it does not count. @return false: it is
+ * no other member, or was not heard lately. */
+static bool said_by(const struct daemon *daemon, uint32_t place, struct core_member_state *out) {
+    const struct member *member = &daemon->member[place];
+    return member->hash != 0 && !member->self &&
+           core_member_state(daemon->core, member->hash, out) &&
+           (out->vouched_dead || (out->heard != 0 && daemon->now <= out->heard + HEARD_MS));
+}
 
 /* Who can be heard has promised a configuration for the next epoch. @return its digest; 0: nobody
  * has, or several of them (never). */
 static uint64_t promised_by_others(const struct daemon *daemon,
                                    const struct core_config_state *own) {
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
-        const struct member *member = &daemon->member[i];
         struct core_member_state said;
-        if (member->hash != 0 && !member->self &&
-            core_member_state(daemon->core, member->hash, &said) && !said.vouched_dead &&
-            said.heard != 0 && daemon->now <= said.heard + HEARD_MS &&
-            said.epoch == own->committed && said.ready == own->committed + 1)
+        if (said_by(daemon, i, &said) && !said.vouched_dead && said.epoch == own->committed &&
+            said.ready == own->committed + 1)
             return said.ready_digest;
     }
     return 0;
@@ -28,34 +141,69 @@ bool daemon_former_binds(const struct daemon *daemon) {
            promised_by_others(daemon, &own) == own.pending_digest;
 }
 
-void daemon_former_keep(struct daemon *daemon, struct edition *was) {
-    struct formers *formers = &daemon->formers;
-    edition_move(&formers->edition[formers->next], was);
-    formers->next = (formers->next + 1) % FORMERS;
+/* All others can be heard, and none of them has, or proposes, what is proposed here: none has
+ * promised it either (whoever had lost its disk, say). */
+static bool stands_alone(const struct daemon *daemon, const struct core_config_state *own) {
+    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
+        const struct member *member = &daemon->member[i];
+        struct core_member_state said;
+        if (member->hash == 0 || member->self)
+            continue;
+        if (!said_by(daemon, i, &said))
+            return false;
+        if (!said.vouched_dead &&
+            (said.proposed == own->pending_digest || said.epoch_digest == own->pending_digest))
+            return false;
+    }
+    return own->pending_digest != 0;
+}
+
+/* ---- back to it ---- */
+
+static bool same_file(const struct edition *a, const struct edition *b) {
+    return a->file_size == b->file_size && memcmp(a->text, b->text, a->file_size) == 0;
+}
+
+static void step_back(struct daemon *daemon, uint64_t digest) {
+    struct configs *configs = &daemon->configs;
+    const struct edition *now =
+        configs->pending.conf != NULL ? &configs->pending : &configs->committed;
+    struct edition again;
+    struct conf_errors errors = {0};
+    if (!restore(daemon, digest, &again))
+        return;
+    bool changes_only = same_file(now, &again);
+    log_event(daemon->log, LOG_LEVEL_NOTICE, changes_only ? "changes_later" : "config_later",
+              "reason", "other members have promised what was proposed before: that comes first",
+              NULL);
+    (void)daemon_load(daemon, &again, false, &errors);
+    configs->reload = configs->reload || !changes_only;
+    daemon->changes.load = daemon->changes.load || daemon->changes.now.version != 0;
+    daemon->formers.look_next = daemon->now + AGAIN_MS;
+    edition_free(&again);
+    conf_errors_free(&errors);
+}
+
+void daemon_former_heard(struct daemon *daemon, const struct core_heartbeat *heartbeat) {
+    const struct configs *configs = &daemon->configs;
+    bool other = heartbeat->ready != 0 && heartbeat->ready_digest != configs->pending.digest;
+    daemon->formers.look = daemon->formers.look || other || configs->reload;
 }
 
 void daemon_former_tend(struct daemon *daemon) {
-    const struct core_config_state own = core_config_state(daemon->core);
     struct formers *formers = &daemon->formers;
+    if (!formers->look || daemon->now < formers->look_next)
+        return;
+    formers->look = false;
+    const struct core_config_state own = core_config_state(daemon->core);
     if (own.promised != 0 || own.overtaken)
         return;
     const uint64_t digest = promised_by_others(daemon, &own);
-    for (uint32_t i = 0; i < FORMERS && digest != 0 && digest != own.pending_digest; i++) {
-        struct edition again;
-        struct conf_errors errors = {0};
-        if (formers->edition[i].digest != digest || edition_copy(&again, &formers->edition[i]) != 0)
-            continue;
-        log_event(daemon->log, LOG_LEVEL_NOTICE, "changes_later", "reason",
-                  "other members have promised what was proposed before: that comes first", NULL);
-        (void)daemon_load(daemon, &again, false, &errors);
-        daemon->changes.load = true;
-        edition_free(&again);
-        conf_errors_free(&errors);
-        return;
+    if (digest != 0 && digest != own.pending_digest) {
+        step_back(daemon, digest);
+    } else if (digest == 0 && daemon->configs.reload && stands_alone(daemon, &own)) {
+        struct reload_report report;
+        daemon_reload(daemon, &report);
+        conf_errors_free(&report.errors);
     }
-}
-
-void daemon_former_free(struct daemon *daemon) {
-    for (uint32_t i = 0; i < FORMERS; i++)
-        edition_free(&daemon->formers.edition[i]);
 }

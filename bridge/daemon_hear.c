@@ -31,6 +31,7 @@ static void feed(struct daemon *daemon, const struct member *member,
     switch (message->kind) {
     case WIRE_HEARTBEAT:
         core_on_heartbeat(daemon->core, daemon->now, &message->heartbeat);
+        daemon_former_heard(daemon, &message->heartbeat);
         break;
     case WIRE_DEAL:
         core_on_deal(daemon->core, daemon->now, &message->deal);

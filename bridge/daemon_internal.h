@@ -5,7 +5,8 @@
  * core orders), daemon_hear.c (messages of members), daemon_show.c (observers, log),
  * daemon_totals.c (what all have in use, for people),
  * daemon_config.c (reload, promise, commit), daemon_files.c (files that differ),
- * daemon_changes.c (overrides, drained nodes), daemon_former.c (what they took the place of),
+ * daemon_former.c (proposals that others may have promised), daemon_changes.c (overrides, drained
+ * nodes),
  * daemon_start.c (which configuration to start with), daemon_member.c (members that come and go),
  * daemon_admin.c (what operators ask for), daemon_nodes.c (what they ask for about all nodes). */
 #include <pthread.h>
@@ -103,11 +104,13 @@ struct files {
     uint64_t answer_next;
 };
 
-/** What was proposed here and never promised: see daemon_former.c. */
-enum { FORMERS = 4 };
+/** What was proposed here since the last commit: see daemon_former.c. */
 struct formers {
-    struct edition edition[FORMERS]; /**< digest 0: none */
-    uint32_t next;                   /**< to be written */
+    uint64_t digest[STATE_PROPOSALS]; /**< of what is stored as STATE_PROPOSED; 0: nothing */
+    uint32_t oldest;                  /**< to be written over, when there are as many */
+    bool look;                        /**< somebody has said what may matter */
+    uint64_t look_next;               /**< not before */
+    struct log_rate rate;
 };
 
 struct daemon {
@@ -216,7 +219,8 @@ enum reload_result {
     RELOAD_PENDING,   /**< it was pending already */
     RELOAD_WITHDRAWN, /**< what was pending is withdrawn: the file is the committed one again */
     RELOAD_IN_FORCE,  /**< it is the committed one */
-    RELOAD_LATER,     /**< another one is promised: this one is read after its commit */
+    RELOAD_LATER,     /**< another one is promised, here or by others of what is proposed here:
+                           this one is read after its commit */
 };
 struct reload_report {
     enum reload_result result;
@@ -245,6 +249,22 @@ int daemon_configs_tend(struct daemon *daemon, char *error, size_t error_size);
 uint64_t daemon_configs_due(const struct daemon *daemon);
 /** Whom a new node, or a pending configuration, waits for, and for what; "" when for nobody. */
 void daemon_waits_for(struct daemon *daemon, char *out, size_t size);
+
+/* ---- what was proposed before ---- */
+
+/** Which proposals are on the disk; what is pending now comes to them. */
+void daemon_former_start(struct daemon *daemon);
+/** Put what is pending on the disk, before anybody is told of it. A failure is logged. */
+void daemon_former_store(struct daemon *daemon);
+/** Something was committed: all of them are void. */
+void daemon_former_forget(struct daemon *daemon);
+/** Another member has promised what is proposed here: nothing else may take its place now. */
+bool daemon_former_binds(const struct daemon *daemon);
+/** A heartbeat was heard: is there anything for the next function to do? */
+void daemon_former_heard(struct daemon *daemon, const struct core_heartbeat *heartbeat);
+/** When another member has promised what was proposed here before, propose it again. When nobody
+ * has, nor can have, what a file waits for here, read that file. */
+void daemon_former_tend(struct daemon *daemon);
 
 /* ---- files that differ ---- */
 
@@ -277,14 +297,6 @@ void daemon_change(struct daemon *daemon, const struct conf_changes *wanted,
                    struct reload_report *report);
 /** Those overrides that have not ended, with what is left of each, and drained nodes. */
 void daemon_changes_now(const struct daemon *daemon, struct conf_changes *out);
-
-/** Changes have taken the place of what was proposed: keep it, *was is used up. */
-void daemon_former_keep(struct daemon *daemon, struct edition *was);
-/** Another member has promised what is proposed here: nothing else may take its place now. */
-bool daemon_former_binds(const struct daemon *daemon);
-/** When another member has promised what was proposed here before, propose it again. */
-void daemon_former_tend(struct daemon *daemon);
-void daemon_former_free(struct daemon *daemon);
 
 /** Find out which configurations are committed and pending: from the store and from `file`, which
  * is used up. options: as daemon_open(). @return 0; -1: error says what is wrong. */

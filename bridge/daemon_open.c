@@ -219,7 +219,6 @@ void daemon_close(struct daemon *daemon) {
     state_close(daemon->state);
     edition_free(&daemon->configs.committed);
     edition_free(&daemon->configs.pending);
-    daemon_former_free(daemon);
     if (daemon->signal_fd >= 0)
         close(daemon->signal_fd);
     if (daemon->doorbell_fd >= 0)

@@ -115,7 +115,11 @@ int daemon_configs_start(struct daemon *daemon, struct edition *file, bool found
                        state_path(daemon->state, STATE_COMMITTED));
         return -1;
     }
-    return found ? found_cluster(daemon, file, error, size) : place_file(daemon, file, error, size);
+    if ((found ? found_cluster(daemon, file, error, size)
+               : place_file(daemon, file, error, size)) != 0)
+        return -1;
+    daemon_former_start(daemon);
+    return 0;
 }
 
 /* ---- the core ---- */

@@ -15,7 +15,7 @@
 
 #include "../conf/deal.h"
 
-enum { FILES = 2, LINE_MAX_BYTES = 512 };
+enum { FILES = STATE_PROPOSED_LAST + 1, LINE_MAX_BYTES = 512 };
 
 struct state {
     int directory;
@@ -68,7 +68,8 @@ static int open_directory(const char *path, char *error, size_t size) {
 
 int state_open(struct state **out, const char *directory, const char *name, const char *node,
                const char *cluster, char *error, size_t error_size) {
-    static const char *const suffix[FILES] = {"committed", "promised"};
+    static const char *const suffix[FILES] = {"committed", "promised",  "proposed1",
+                                              "proposed2", "proposed3", "proposed4"};
     *out = NULL;
     int fd = open_directory(directory, error, error_size);
     if (fd < 0)
@@ -87,7 +88,10 @@ int state_open(struct state **out, const char *directory, const char *name, cons
         if (asprintf(&state->path[i], "%s/%s", directory, state->name[i]) < 0)
             state->path[i] = NULL;
     }
-    if (state->path[0] == NULL || state->path[1] == NULL) {
+    bool complete = true;
+    for (int i = 0; i < FILES; i++)
+        complete = complete && state->path[i] != NULL;
+    if (!complete) {
         state_close(state);
         (void)snprintf(error, error_size, "out of memory");
         return -1;

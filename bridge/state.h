@@ -3,8 +3,9 @@
 #define SLOTSHARE_BRIDGE_STATE_H
 /**
  * What a bridge must remember over a reboot of its host: the configuration that the cluster has
- * committed, and the one that this node has promised. Two files in [node] state, NAME.committed and
- * NAME.promised, each a line of our own and then the configuration's text, whole or not there:
+ * committed, the one that this node has promised, and those that it has proposed since the commit.
+ * Files in [node] state, NAME.committed, NAME.promised and NAME.proposed1 to NAME.proposed4, each a
+ * line of our own and then the configuration's text, whole or not there:
  * written under another name, synchronised, renamed, and the directory synchronised. Symbolic
  * links and directories that others may write to are refused. Not thread-safe.
  */
@@ -15,7 +16,13 @@ enum {
     STATE_TEXT_MAX = 16 * 1024 * 1024, /**< bytes of a configuration's text at most */
 };
 
-enum state_file { STATE_COMMITTED, STATE_PROMISED };
+enum { STATE_PROPOSALS = 4 };
+enum state_file {
+    STATE_COMMITTED,
+    STATE_PROMISED,
+    STATE_PROPOSED, /**< the first of STATE_PROPOSALS */
+    STATE_PROPOSED_LAST = STATE_PROPOSED + STATE_PROPOSALS - 1,
+};
 
 struct state;
 

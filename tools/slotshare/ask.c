@@ -76,9 +76,19 @@ static void print_drains(const json_t *pending) {
     }
 }
 
-static int tell_pending(const json_t *status) {
+/* A file: another one is promised, by this node or by others, and this one is not proposed. */
+static bool comes_later(const json_t *status, const struct ask_edition *edition) {
+    const json_t *pending = json_object_get(status, "pending");
+    return edition->version == 0 && ask_is(status, "file_later") &&
+           strcmp(ask_text(pending, "digest"), edition->digest) != 0;
+}
+
+static int tell_pending(const json_t *status, const struct ask_edition *edition) {
     const json_t *pending = json_object_get(status, "pending");
     const char *waits = ask_text(pending, "waits_for");
+    if (comes_later(status, edition))
+        puts("later: another change is promised already, and comes first; the file is read again "
+             "after it. That one is");
     fputs(ask_number(pending, "promised") != 0 ? "promised, and waiting for "
                                                : "proposed, and waiting for ",
           stdout);
@@ -119,15 +129,16 @@ int ask_wait_committed(const struct ask *ask, const struct ask_edition *edition,
         int result = ask_bridge(ask, json_pack("{s:s}", "command", "status"), &status);
         if (result != EX_OK)
             return result;
-        bool done = strcmp(ask_text(status, "digest"), digest) == 0;
+        bool later = comes_later(status, edition);
+        bool done = !later && strcmp(ask_text(status, "digest"), digest) == 0;
         bool pending = strcmp(ask_text(json_object_get(status, "pending"), "digest"), digest) == 0;
         if (done) {
             printf("committed: epoch %" PRId64 "\n", ask_number(status, "epoch"));
         } else if (edition->version != 0 ? !is_ours(status, edition->version)
-                                         : !pending && !edition->later) {
+                                         : !pending && !later) {
             result = tell_replaced(status, edition->version);
         } else if (now_ms() >= end) {
-            result = tell_pending(status);
+            result = tell_pending(status, edition);
         } else {
             result = -1;
         }
@@ -151,7 +162,6 @@ int ask_change(const struct ask *ask, json_t *question, int64_t wait_ms) {
         ask_print(ask_text(answer, "changes"));
         putchar('\n');
         const struct ask_edition edition = {.digest = ask_text(answer, "digest"),
-                                            .later = strcmp(result, "later") == 0,
                                             .version = ask_number(answer, "version")};
         status = ask_wait_committed(ask, &edition, wait_ms);
     }
@@ -171,13 +181,11 @@ int ask_reload(const struct ask *ask, int64_t wait_ms) {
         printf(": %s: epoch %" PRId64 "\n",
                *result == 'i' ? "in force already" : "what was proposed is withdrawn",
                ask_number(answer, "epoch"));
-    } else if (strcmp(result, "later") == 0) {
-        puts(": another change is promised by this node, and comes first: this file is read again "
-             "after it");
-        status = EX_TEMPFAIL;
     } else {
         fputs(": ", stdout);
-        ask_print(*changes != '\0' ? changes : "the cluster's first configuration");
+        ask_print(*changes != '\0'                   ? changes
+                  : ask_number(answer, "epoch") != 0 ? "as it is in force now"
+                                                     : "the cluster's first configuration");
         putchar('\n');
         status = ask_wait_committed(
             ask, &(struct ask_edition){.digest = ask_text(answer, "digest")}, wait_ms);

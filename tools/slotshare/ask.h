@@ -38,7 +38,6 @@ void ask_print(const char *text);
 /** A configuration that the bridge was told to make. */
 struct ask_edition {
     const char *digest;
-    bool later;      /**< it need not be proposed yet */
     int64_t version; /**< of the list of changes that it has; 0: it is a file */
 };
 
