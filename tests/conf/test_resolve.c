@@ -70,17 +70,19 @@ static void unknown_names_leave_the_scopes_that_need_neither(void **state) {
     free((void *)rules.base);
 }
 
-/* Take the stanzas of all_scopes away one after another, the strongest first. */
+/* One of each scope, the strongest first. */
+static const char *const stanza[] = {
+    "[binding \"b\" host \"h\"]\n" MAX "1\n",
+    "[host \"h\"]\n" MAX "2\n",
+    "[binding \"b\" domain \"d\"]\n" MAX "3\n",
+    "[binding \"b\"]\n" MAX "4\n",
+    "[domain \"d\"]\n" MAX "5\n",
+    "[global]\n" MAX "6\n",
+};
+
+/* Take the stanzas away one after another, the strongest first. */
 static void every_fallback(void **state) {
     (void)state;
-    static const char *const stanza[] = {
-        "[binding \"b\" host \"h\"]\n" MAX "1\n",
-        "[host \"h\"]\n" MAX "2\n",
-        "[binding \"b\" domain \"d\"]\n" MAX "3\n",
-        "[binding \"b\"]\n" MAX "4\n",
-        "[domain \"d\"]\n" MAX "5\n",
-        "[global]\n" MAX "6\n",
-    };
     static const char *const counter[] = {"binding:b,host:h", "host:h",   "binding:b,domain:d",
                                           "binding:b",        "domain:d", "domain:d"};
     for (unsigned present = 0; present < 64; present++) {
@@ -261,14 +263,6 @@ static void observed_as_the_section_says(void **state) {
 /* Whatever stanzas there are: a counter's name alone gives the limit that its connections have. */
 static void a_counter_name_finds_its_limit(void **state) {
     (void)state;
-    static const char *const stanza[] = {
-        "[binding \"b\" host \"h\"]\n" MAX "1\n",
-        "[host \"h\"]\n" MAX "2\n",
-        "[binding \"b\" domain \"d\"]\n" MAX "3\n",
-        "[binding \"b\"]\n" MAX "4\n",
-        "[domain \"d\"]\n" MAX "5\n",
-        "[global]\n" MAX "6\n",
-    };
     static const char *const binding[] = {"", "b", "c"}, *const domain[] = {"", "d", "e"},
                              *const host[] = {"", "h", "i"};
     for (unsigned set = 0; set < 64 * 8; set++) {

@@ -2,14 +2,15 @@
 /* Short stories of sessions: how they end, what is said when they start again, and when. */
 #include "stories.h"
 
-/* ---- a join with what was read before the session ended ---- */
+enum { TAKE_C, REST_C, PAUSE_C, SLEEP_C, NAP_C, LONE_C, REACH_C, CRASH_A, TAKE_AB };
 
-enum { SHARE_C, REST_C, PAUSE_C, TAKE_C, LONE_C, REACH_C, HUNGRY_AB };
+static int64_t session_left_ms(struct sim *sim, int node) {
+    return (int64_t)sim->node[node].memory.session_end - (int64_t)sim_local(sim, node);
+}
 
-static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
+static void session_story(struct sim *sim, uint64_t what, uint64_t b) {
     (void)b;
     switch (what) {
-    case SHARE_C:
     case TAKE_C:
         demand(sim, C, 60);
         break;
@@ -19,6 +20,15 @@ static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
     case PAUSE_C:
         node_pause(sim, C, 7.5);
         isolate(sim, C, true, true);
+        break;
+    case SLEEP_C:
+        node_pause(sim, C, 5.3);
+        break;
+    case NAP_C: /* wakes just before its session ends, with half a second to hear an answer */
+        node_pause(sim, C, (double)session_left_ms(sim, C) / 1e3 - .02);
+        break;
+    case CRASH_A:
+        node_bridge_crash(sim, A, 0.05);
         break;
     case REACH_C:
         isolate(sim, C, false, false);
@@ -33,30 +43,32 @@ static void read_story(struct sim *sim, uint64_t what, uint64_t b) {
     }
 }
 
+/* ---- a join with what was read before the session ended ---- */
+
 void old_reading_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, read_story);
-    at(sim, 5, SHARE_C);
+    start(sim, seed, session_story);
+    at(sim, 5, TAKE_C);
     at(sim, 8, REST_C);
     at(sim, moment(sim, 9, 9.5), PAUSE_C);
     at(sim, 10.5, TAKE_C);
-    at(sim, 14, HUNGRY_AB);
+    at(sim, 14, TAKE_AB);
     at(sim, 16, REACH_C); /* the first that it reads when it goes on is fresh */
 }
 
 /* Cut off while it rests with a large share, and busy again before its session ends. */
 void late_use_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, read_story);
-    at(sim, 5, SHARE_C);
+    start(sim, seed, session_story);
+    at(sim, 5, TAKE_C);
     at(sim, 8, REST_C);
     at(sim, moment(sim, 9, 10), LONE_C);
     at(sim, 11.5, TAKE_C);
-    at(sim, 12, HUNGRY_AB);
+    at(sim, 12, TAKE_AB);
 }
 
 /* Idle while the others use everything, cut off, and back at its reserve without a session. */
 void reserve_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, read_story);
-    at(sim, 5, HUNGRY_AB);
+    start(sim, seed, session_story);
+    at(sim, 5, TAKE_AB);
     at(sim, moment(sim, 9, 10), LONE_C);
     at(sim, 16.1, TAKE_C);
 }
@@ -71,34 +83,13 @@ static double late_join_intercept(struct sim *sim, int from, int to, struct sim_
 }
 
 void late_join_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, read_story);
+    start(sim, seed, session_story);
     sim->intercept = late_join_intercept;
-    at(sim, 5, SHARE_C);
-    at(sim, 17.5, HUNGRY_AB);
+    at(sim, 5, TAKE_C);
+    at(sim, 17.5, TAKE_AB);
 }
 
 /* ---- what a bridge read before it slept is told afterwards, while another is silent ---- */
-
-enum { FILL_C, CRASH_A, FILL_AB, SLEEP_C };
-
-static void slept_story(struct sim *sim, uint64_t what, uint64_t b) {
-    (void)b;
-    switch (what) {
-    case FILL_C:
-        demand(sim, C, 60);
-        break;
-    case CRASH_A:
-        node_bridge_crash(sim, A, 0.05);
-        break;
-    case FILL_AB:
-        demand(sim, A, 60);
-        demand(sim, B, 60);
-        break;
-    default:
-        node_pause(sim, C, 5.3);
-        break;
-    }
-}
 
 /* Once it leads anew, A hears nothing of B, and of C only when that has slept. */
 static double slept_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
@@ -117,11 +108,11 @@ static double slept_intercept(struct sim *sim, int from, int to, struct sim_mess
 }
 
 void slept_join_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, slept_story);
+    start(sim, seed, session_story);
     sim->intercept = slept_intercept;
-    at(sim, 3, FILL_C);
+    at(sim, 3, TAKE_C);
     at(sim, moment(sim, 9.4, 9.5), CRASH_A);
-    at(sim, 12, FILL_AB);
+    at(sim, 12, TAKE_AB);
     at(sim, moment(sim, 15.7, 15.8), SLEEP_C);
 }
 
@@ -138,32 +129,13 @@ static double late_ack_intercept(struct sim *sim, int from, int to, struct sim_m
 }
 
 void late_ack_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, read_story);
+    start(sim, seed, session_story);
     sim->intercept = late_ack_intercept;
-    at(sim, 5, SHARE_C);
-    at(sim, moment(sim, 13, 14), HUNGRY_AB);
+    at(sim, 5, TAKE_C);
+    at(sim, moment(sim, 13, 14), TAKE_AB);
 }
 
 /* ---- a heartbeat is taken in, then its sender is lost, then it would be acknowledged ---- */
-
-enum { SHARE_WITH_C, NAP_C, TAKE_AB };
-
-static int64_t session_left_ms(struct sim *sim, int node) {
-    return (int64_t)sim->node[node].memory.session_end - (int64_t)sim_local(sim, node);
-}
-
-/* C wakes just before its session ends, so that it has half a second to hear an answer. */
-static void lost_ack_story(struct sim *sim, uint64_t what, uint64_t b) {
-    (void)b;
-    if (what == SHARE_WITH_C) {
-        demand(sim, C, 60);
-    } else if (what == NAP_C) {
-        node_pause(sim, C, (double)session_left_ms(sim, C) / 1e3 - .02);
-    } else {
-        demand(sim, A, 60);
-        demand(sim, B, 60);
-    }
-}
 
 /* Only what C says then gets through, and late: when the coordinator is about to count C as lost.
  */
@@ -178,9 +150,9 @@ static double lost_ack_intercept(struct sim *sim, int from, int to, struct sim_m
 }
 
 void lost_ack_begin(struct sim *sim, uint64_t seed) {
-    start(sim, seed, lost_ack_story);
+    start(sim, seed, session_story);
     sim->intercept = lost_ack_intercept;
-    at(sim, 5, SHARE_WITH_C);
+    at(sim, 5, TAKE_C);
     at(sim, 13.5, NAP_C);
     at(sim, 16, TAKE_AB);
 }
