@@ -20,15 +20,17 @@ enum {
     LOOK_NS = 10 * 1000 * 1000, /* at what is wanted */
     WAIT_MS = 200,              /* for a slot, before it looks again whether it is wanted */
     NAP_NS = 50 * 1000 * 1000,
-    LINGER_NS = 5 * 1000 * 1000,
 };
 
 struct worker {
     struct history *history;
     slotshare *segment;
     uint32_t node, instance, place;
+    struct thread *thread[COUNTERS]; /* as many as the history says */
+    /* By lock, what the threads go by: the watcher's copies, so that it knows whom to wake. */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* demand, or stop */
+    _Atomic uint32_t demand[COUNTERS];
+    atomic_bool stop;
 };
 
 struct thread {
@@ -36,6 +38,7 @@ struct thread {
     uint32_t counter;
     uint32_t rank; /* among all threads of this counter on the node: at work if below the demand */
     uint32_t random;
+    pthread_cond_t changed; /* whether it is at work, or stop */
 };
 
 static void nap(uint64_t ns) {
@@ -49,12 +52,21 @@ static _Noreturn void broken(struct worker *worker, const char *what) {
 }
 
 static bool stopped(const struct worker *worker) {
-    return atomic_load(&worker->history->stop) != 0;
+    return atomic_load(&worker->stop);
 }
 
 static bool at_work(const struct thread *thread) {
-    const struct worker *worker = thread->worker;
-    return thread->rank < atomic_load(&worker->history->demand[worker->node][thread->counter]);
+    return thread->rank < atomic_load(&thread->worker->demand[thread->counter]);
+}
+
+/* As long as it stays at work, or at rest; without a look now and then, which two hundred threads
+ * of a host would take from the bridges, just when these are measured. */
+static void stay(struct thread *thread, bool working) {
+    struct worker *worker = thread->worker;
+    (void)pthread_mutex_lock(&worker->lock);
+    while (at_work(thread) == working && !stopped(worker))
+        (void)pthread_cond_wait(&thread->changed, &worker->lock);
+    (void)pthread_mutex_unlock(&worker->lock);
 }
 
 static struct lane *new_lane(const struct thread *thread) {
@@ -83,22 +95,13 @@ static void hold(struct thread *thread, struct lane *lane, uint64_t asked, slots
     uint64_t mean = 1000u * (uint64_t)atomic_load(&worker->history->hold_us[thread->counter]);
     thread->random = thread->random * 1664525u + 1013904223u;
     uint64_t end = now + mean / 2 + mean * (thread->random >> 8) / (1u << 24);
-    while ((mean == 0 ? at_work(thread) : now < end) && !stopped(worker)) {
-        nap(mean == 0 ? LINGER_NS : end - now < NAP_NS ? end - now : NAP_NS);
-        now = history_now();
-    }
+    if (mean == 0)
+        stay(thread, true);
+    for (; mean != 0 && now < end && !stopped(worker); now = history_now())
+        nap(end - now < NAP_NS ? end - now : NAP_NS);
     atomic_store(&record->given, history_now());
     if (slotshare_release(worker->segment, slot) != SLOTSHARE_OK)
         broken(worker, "a slot that it held could not be given back");
-}
-
-/* The watcher broadcasts under the lock, after the change: none is lost. */
-static void rest(const struct thread *thread) {
-    struct worker *worker = thread->worker;
-    (void)pthread_mutex_lock(&worker->lock);
-    while (!at_work(thread) && !stopped(worker))
-        (void)pthread_cond_wait(&worker->changed, &worker->lock);
-    (void)pthread_mutex_unlock(&worker->lock);
 }
 
 static void *work(void *arg) {
@@ -114,7 +117,7 @@ static void *work(void *arg) {
         slotshare_slot slot;
         if (!at_work(thread)) {
             asked = 0;
-            rest(thread);
+            stay(thread, false);
             continue;
         }
         int result = slotshare_acquire(worker->segment, &to, &slot);
@@ -141,7 +144,8 @@ static void start(struct worker *worker, struct thread *thread, uint32_t counter
     *thread = (struct thread){.worker = worker,
                               .counter = counter,
                               .rank = number * history->instances + worker->instance,
-                              .random = worker->place * 7919u + counter * 104729u + number};
+                              .random = worker->place * 7919u + counter * 104729u + number,
+                              .changed = PTHREAD_COND_INITIALIZER};
     (void)pthread_attr_init(&attributes);
     (void)pthread_attr_setstacksize(&attributes, (size_t)128 * 1024);
     if (pthread_create(&id, &attributes, work, thread) != 0)
@@ -156,33 +160,37 @@ static void start_all(struct worker *worker) {
         struct thread *threads = calloc((size_t)history->threads[counter] + 1, sizeof *threads);
         if (threads == NULL)
             broken(worker, "out of memory");
+        worker->thread[counter] = threads;
         for (uint32_t i = 0; i < history->threads[counter]; i++)
             start(worker, &threads[i], counter, i);
     }
 }
 
-/* Threads that rest are woken when anything in the demand of their node is another. */
+/* Wake whom a counter's new demand, or the end, concerns, and nobody else. */
+static void follow(struct worker *worker, uint32_t counter, uint32_t wanted) {
+    const uint32_t before = atomic_exchange(&worker->demand[counter], wanted);
+    for (uint32_t i = 0; i < worker->history->threads[counter]; i++) {
+        struct thread *thread = &worker->thread[counter][i];
+        if ((thread->rank < before) != (thread->rank < wanted) || stopped(worker))
+            (void)pthread_cond_signal(&thread->changed);
+    }
+}
+
 static void watch(struct worker *worker) {
-    uint32_t seen[COUNTERS] = {0};
-    for (bool stop = false; !stop; nap(LOOK_NS)) {
-        stop = stopped(worker);
-        bool changed = stop;
-        for (uint32_t i = 0; i < COUNTERS; i++) {
-            uint32_t now = atomic_load(&worker->history->demand[worker->node][i]);
-            changed = changed || now != seen[i];
-            seen[i] = now;
-        }
-        if (changed) {
-            (void)pthread_mutex_lock(&worker->lock);
-            (void)pthread_cond_broadcast(&worker->changed);
-            (void)pthread_mutex_unlock(&worker->lock);
-        }
+    const struct history *history = worker->history;
+    while (history != NULL && !stopped(worker)) {
+        nap(LOOK_NS);
+        /* The threads look under this lock before they sleep: none is missed. */
+        (void)pthread_mutex_lock(&worker->lock);
+        atomic_store(&worker->stop, atomic_load(&history->stop) != 0);
+        for (uint32_t i = 0; i < history->counters; i++)
+            follow(worker, i, atomic_load(&history->demand[worker->node][i]));
+        (void)pthread_mutex_unlock(&worker->lock);
     }
 }
 
 int main(int argc, char **argv) {
-    static struct worker worker = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                                   .changed = PTHREAD_COND_INITIALIZER};
+    static struct worker worker = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct slotshare_options options = SLOTSHARE_OPTIONS_INIT;
     char error[1024] = "";
 
