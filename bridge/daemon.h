@@ -3,8 +3,8 @@
 #define SLOTSHARE_BRIDGE_DAEMON_H
 /**
  * The bridge: joins the protocol core to the segment, the network and the clock. One thread does
- * everything; a second one only sleeps on the segment's doorbell, and nng has its own. Signals
- * SIGTERM, SIGINT and SIGHUP must be blocked before daemon_open() is called.
+ * everything; a second one only sleeps on the segment's doorbell, and nng and the gate have their
+ * own. Signals SIGTERM, SIGINT and SIGHUP must be blocked before daemon_open() is called.
  */
 #include "../conf/conf.h"
 #include "log.h"

@@ -27,19 +27,11 @@ uint64_t gate_now(void) {
 /* ---- too many ---- */
 
 static bool greets(const struct gate_connection *c) {
-    return c->inside < 0;
+    return !c->in;
 }
 
-/* The listener of nng 1.5.2 is of no use any more when somebody goes whom it is just greeting
- * (its issue 1518). Whoever is let in stays there until it has answered. */
 static void end(struct gate *gate, size_t i) {
-    struct gate_connection *c = gate->connection[i];
-    if (!greets(c) && c->answered < GATE_HEADER) {
-        gate_orphan(c);
-        c->since = gate_now();
-        return;
-    }
-    gate_connection_close(c);
+    gate_connection_close(gate->connection[i]);
     gate->connection[i] = gate->connection[--gate->connections];
 }
 
@@ -75,14 +67,14 @@ static bool drop_greeter(struct gate *gate) {
     return true;
 }
 
-/* Is there room for it inside? A member has one connection to us, and for a moment an old one
+/* Is there room for it? A member has one connection to us, and for a moment an old one
  * beside it: with more, its oldest goes. Without TLS nobody knows whose one is. */
 static bool has_room(struct gate *gate, const struct gate_connection *c) {
     size_t oldest = SIZE_MAX;
     size_t count = 0;
     for (size_t i = 0; i < gate->connections; i++) {
         const struct gate_connection *other = gate->connection[i];
-        if (greets(other) || other->orphan || other->who != c->who)
+        if (greets(other) || other->who != c->who)
             continue;
         count++;
         if (oldest == SIZE_MAX || other->since < gate->connection[oldest]->since)
@@ -121,7 +113,7 @@ bool gate_make_room(struct gate *gate) {
         reallocarray(gate->connection, room, sizeof(struct gate_connection *));
     if (connection != NULL)
         gate->connection = connection;
-    struct pollfd *polled = reallocarray(gate->polled, GATE_FIXED + 2 * room, sizeof *polled);
+    struct pollfd *polled = reallocarray(gate->polled, GATE_FIXED + room, sizeof *polled);
     if (polled != NULL)
         gate->polled = polled;
     if (connection == NULL || polled == NULL)
@@ -203,34 +195,32 @@ static void look(struct gate *gate) {
         (struct pollfd){.fd = now >= gate->listen_again ? gate->listener : -1, .events = POLLIN};
     if (now < gate->listen_again)
         timeout = PAUSE_MS;
+    (void)pthread_mutex_lock(&gate->lock);
     for (size_t i = 0; i < gate->connections; i++) {
         const struct gate_connection *c = gate->connection[i];
-        struct pollfd *at = &gate->polled[GATE_FIXED + 2 * i];
-        at[0] = (struct pollfd){.fd = c->fd, .events = c->events};
-        at[1] = (struct pollfd){.fd = c->inside_events != 0 ? c->inside : -1,
-                                .events = c->inside_events};
+        gate->polled[GATE_FIXED + i] = (struct pollfd){.fd = c->fd, .events = c->events};
         if (greets(c)) {
             const uint64_t end_at = c->since + GATE_GREET_MS;
             const int left = end_at > now ? (int)(end_at - now) : 0;
             timeout = timeout < 0 || left < timeout ? left : timeout;
         }
     }
-    if (poll(gate->polled, GATE_FIXED + 2 * gate->connections, timeout) < 0)
-        memset(gate->polled, 0, (GATE_FIXED + 2 * gate->connections) * sizeof *gate->polled);
+    (void)pthread_mutex_unlock(&gate->lock);
+    if (poll(gate->polled, GATE_FIXED + gate->connections, timeout) < 0)
+        memset(gate->polled, 0, (GATE_FIXED + gate->connections) * sizeof *gate->polled);
 }
 
 static bool has_news(const struct gate *gate, size_t i) {
-    const struct pollfd *at = &gate->polled[GATE_FIXED + 2 * i];
-    return at[0].revents != 0 || at[1].revents != 0;
+    return gate->polled[GATE_FIXED + i].revents != 0;
 }
 
 /* From the last to the first: an end puts the last in its place, which had its turn. Messages
  * before greetings, and of those a few at a time. */
 static void carry(struct gate *gate) {
     for (size_t i = gate->connections; i-- > 0;) {
-        if (!greets(gate->connection[i]) && has_news(gate, i) &&
-            gate_carry(gate, gate->connection[i]) == GATE_ENDED)
-            gate->connection[i]->since = 0; /* marked: the places must not move yet */
+        struct gate_connection *c = gate->connection[i];
+        if (!greets(c) && (c->failed || (has_news(gate, i) && gate_carry(gate, c) == GATE_ENDED)))
+            c->since = 0; /* marked: the places must not move yet */
     }
 }
 
@@ -284,12 +274,16 @@ void *gate_run(void *arg) {
         look(gate);
         if (gate->polled[0].revents != 0 && read(gate->wake_fd, &ignored, sizeof ignored) > 0)
             take_side(gate);
+        (void)pthread_mutex_lock(&gate->lock);
         carry(gate);
+        (void)pthread_mutex_unlock(&gate->lock);
         greet(gate);
         const bool comes = gate->polled[1].revents != 0;
+        (void)pthread_mutex_lock(&gate->lock);
         sort_out(gate);
         for (unsigned n = 0; comes && n < ACCEPTED && take_one(gate); n++)
             ;
+        (void)pthread_mutex_unlock(&gate->lock);
     }
     while (gate->connections > 0)
         gate_connection_close(gate->connection[--gate->connections]);

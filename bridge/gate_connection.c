@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One connection: TLS, the greeting, and then messages from nng's publisher to the member. */
+/* One connection: TLS, and the greeting. */
 #include "gate_internal.h"
 
 #include <errno.h>
@@ -7,12 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
     TLS_HANDSHAKE = 22, /* the first byte of everything that begins a session */
-    ROUNDS = 16,        /* pieces carried before others have their turn */
+    DRAINED = 16,       /* pieces read and thrown away at an end, at most */
 };
 
 /* ---- bytes from and to the member ---- */
@@ -36,8 +35,7 @@ static int get(void *arg, unsigned char *bytes, size_t size) {
                                                            : MBEDTLS_ERR_SSL_CONN_EOF;
 }
 
-/* What mbedTLS waits for. @return false: nothing, it has failed. */
-static bool waits(struct gate_connection *c, int code) {
+bool gate_waits(struct gate_connection *c, int code) {
     if (code != MBEDTLS_ERR_SSL_WANT_READ && code != MBEDTLS_ERR_SSL_WANT_WRITE)
         return false;
     c->events = code == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT;
@@ -49,7 +47,7 @@ static int receive(struct gate_connection *c, unsigned char *bytes, size_t size)
     return c->side != NULL ? mbedtls_ssl_read(&c->session, bytes, size) : get(c, bytes, size);
 }
 
-static int transmit(struct gate_connection *c, const unsigned char *bytes, size_t size) {
+int gate_transmit(struct gate_connection *c, const uint8_t *bytes, size_t size) {
     return c->side != NULL ? mbedtls_ssl_write(&c->session, bytes, size) : put(c, bytes, size);
 }
 
@@ -62,7 +60,6 @@ struct gate_connection *gate_connection_open(struct gate *gate, int fd, const ch
         return NULL;
     }
     c->fd = fd;
-    c->inside = -1;
     c->who = GATE_NOBODY;
     c->since = gate_now();
     c->events = POLLIN;
@@ -77,14 +74,11 @@ struct gate_connection *gate_connection_open(struct gate *gate, int fd, const ch
 static void drain(const struct gate_connection *c) {
     char bytes[4096];
     (void)shutdown(c->fd, SHUT_WR);
-    for (unsigned i = 0; i < ROUNDS && recv(c->fd, bytes, sizeof bytes, 0) > 0; i++)
+    for (unsigned i = 0; i < DRAINED && recv(c->fd, bytes, sizeof bytes, 0) > 0; i++)
         ;
 }
 
-/* What is there of the member. */
-static void end_member(struct gate_connection *c) {
-    if (c->fd < 0)
-        return;
+void gate_connection_close(struct gate_connection *c) {
     drain(c);
     if (c->begun)
         mbedtls_ssl_free(&c->session);
@@ -93,20 +87,8 @@ static void end_member(struct gate_connection *c) {
         free(c->side);
     }
     close(c->fd);
-    c->fd = -1;
-}
-
-void gate_orphan(struct gate_connection *c) {
-    end_member(c);
-    c->orphan = true;
-    c->inside_events = POLLIN;
-}
-
-void gate_connection_close(struct gate_connection *c) {
-    end_member(c);
-    if (c->inside >= 0)
-        close(c->inside);
-    free(c->piece);
+    for (; c->queued > 0; c->queued--)
+        gate_message_drop(c->queue[c->first++ % GATE_QUEUE]);
     free(c);
 }
 
@@ -160,32 +142,18 @@ static enum gate_result shake(struct gate *gate, struct gate_connection *c) {
     }
     int code = mbedtls_ssl_handshake(&c->session);
     if (code != 0)
-        return waits(c, code) ? GATE_GOES_ON : gate_refuse(gate, c, tls_refusal(&c->session, code));
+        return gate_waits(c, code) ? GATE_GOES_ON
+                                   : gate_refuse(gate, c, tls_refusal(&c->session, code));
     c->shaken = true;
     c->who = find_name(gate, mbedtls_ssl_get_peer_cert(&c->session));
     return c->who != GATE_NOBODY ? GATE_GOES_ON : gate_refuse(gate, c, REFUSAL_WRONG_NAME);
 }
 
 enum gate_result gate_let_in(struct gate *gate, struct gate_connection *c) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", gate->inside);
-    c->piece = malloc(GATE_PIECE);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (c->piece == NULL || fd < 0 ||
-        connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        send(fd, c->header, sizeof c->header, MSG_NOSIGNAL) != (ssize_t)sizeof c->header) {
-        if (fd >= 0)
-            close(fd);
-        return GATE_ENDED; /* descriptors or memory are out: the member comes again */
-    }
-    c->inside = fd;
+    c->in = true;
     c->since = gate_now();
-    c->events = POLLIN;
-    c->inside_events = POLLIN;
-    /* Its greeting has no message's header, and passes as it is. */
-    c->headed = GATE_INSIDE_HEADER;
-    c->body = GATE_HEADER;
-    return GATE_GOES_ON;
+    gate_queue(c, gate->greeting);
+    return gate_flush(c);
 }
 
 enum gate_result gate_greet(struct gate *gate, struct gate_connection *c) {
@@ -198,7 +166,7 @@ enum gate_result gate_greet(struct gate *gate, struct gate_connection *c) {
     while (c->got < sizeof c->header) {
         int got = receive(c, c->header + c->got, sizeof c->header - c->got);
         if (got <= 0)
-            return waits(c, got) ? GATE_GOES_ON : gate_refuse(gate, c, REFUSAL_LEFT);
+            return gate_waits(c, got) ? GATE_GOES_ON : gate_refuse(gate, c, REFUSAL_LEFT);
         c->got += (size_t)got;
         if (memcmp(c->header, subscriber, c->got) != 0)
             return gate_refuse(gate, c, REFUSAL_NOT_A_BRIDGE);
@@ -207,69 +175,7 @@ enum gate_result gate_greet(struct gate *gate, struct gate_connection *c) {
     return GATE_GOES_ON;
 }
 
-/* ---- messages ---- */
-
-static uint64_t length_of(const uint8_t *bytes) {
-    uint64_t length = 0;
-    for (size_t i = 0; i < 8; i++)
-        length = length << 8 | bytes[i];
-    return length;
-}
-
-/* nng on a Unix socket puts a byte before the length of each message that it does not put there on
- * TCP: take it out. Works in place, from c->piece + from. */
-static size_t translate(struct gate_connection *c, size_t from, size_t count) {
-    const uint8_t *in = c->piece + from;
-    uint8_t *out = c->piece;
-    while (count > 0) {
-        if (c->headed < GATE_INSIDE_HEADER) {
-            c->inside_header[c->headed++] = *in++;
-            count--;
-            if (c->headed < GATE_INSIDE_HEADER)
-                continue;
-            memcpy(out, c->inside_header + 1, GATE_INSIDE_HEADER - 1);
-            out += GATE_INSIDE_HEADER - 1;
-            c->body = length_of(c->inside_header + 1);
-        }
-        size_t part = c->body < count ? (size_t)c->body : count;
-        memmove(out, in, part);
-        out += part;
-        in += part;
-        count -= part;
-        c->body -= part;
-        if (c->body == 0)
-            c->headed = 0;
-    }
-    return (size_t)(out - c->piece);
-}
-
-/* @return true: the piece has bytes to be sent. */
-static bool fetch(struct gate_connection *c, bool *ended) {
-    /* The header that has come in parts before is written out now: room for it. */
-    ssize_t got =
-        recv(c->inside, c->piece + GATE_INSIDE_HEADER, GATE_PIECE - GATE_INSIDE_HEADER, 0);
-    *ended = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
-    c->sent = 0;
-    if (got > 0 && c->answered < GATE_HEADER)
-        c->answered += (size_t)got;
-    c->filled = got > 0 ? translate(c, GATE_INSIDE_HEADER, (size_t)got) : 0;
-    return got > 0;
-}
-
-/* @return true: all of the piece is sent. */
-static bool flush(struct gate_connection *c, bool *ended) {
-    while (c->sent < c->filled) {
-        int done = transmit(c, c->piece + c->sent, c->filled - c->sent);
-        if (done > 0) {
-            c->sent += (size_t)done;
-            continue;
-        }
-        *ended = !waits(c, done);
-        c->events |= POLLIN;
-        return false;
-    }
-    return true;
-}
+/* ---- once it is let in ---- */
 
 /* A subscriber says nothing after its greeting, and leaves in time. */
 static enum gate_result listen_to(struct gate *gate, struct gate_connection *c) {
@@ -277,26 +183,9 @@ static enum gate_result listen_to(struct gate *gate, struct gate_connection *c) 
     int got = receive(c, &byte, 1);
     if (got > 0)
         return gate_refuse(gate, c, REFUSAL_NOT_A_BRIDGE);
-    return waits(c, got) ? GATE_GOES_ON : GATE_ENDED;
+    return gate_waits(c, got) ? GATE_GOES_ON : GATE_ENDED;
 }
 
 enum gate_result gate_carry(struct gate *gate, struct gate_connection *c) {
-    bool ended = false;
-    if (c->orphan) {
-        if (fetch(c, &ended))
-            ended = c->answered >= GATE_HEADER;
-        c->filled = 0;
-        if (ended)
-            c->answered = GATE_HEADER;
-        return ended ? GATE_ENDED : GATE_GOES_ON;
-    }
-    if (listen_to(gate, c) == GATE_ENDED)
-        return GATE_ENDED;
-    c->events = POLLIN;
-    for (unsigned i = 0; i < ROUNDS && flush(c, &ended) && fetch(c, &ended); i++)
-        ;
-    c->inside_events = c->sent < c->filled ? 0 : POLLIN;
-    if (c->sent < c->filled && c->events == POLLIN && !ended)
-        c->events = POLLIN | POLLOUT; /* it was only the turn that ended */
-    return ended ? GATE_ENDED : GATE_GOES_ON;
+    return listen_to(gate, c) == GATE_GOES_ON ? gate_flush(c) : GATE_ENDED;
 }

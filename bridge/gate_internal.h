@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef SLOTSHARE_BRIDGE_GATE_INTERNAL_H
 #define SLOTSHARE_BRIDGE_GATE_INTERNAL_H
-/** What gate.c (the thread, who comes in and who goes), gate_connection.c (one connection) and
- * gate_open.c (for others) share. Everything is the gate's thread's own, but for what `lock`
- * guards. */
+/** What gate.c (the thread, who comes in and who goes), gate_connection.c (one connection),
+ * gate_publish.c (messages) and gate_open.c (for others) share. Everything is the gate's thread's
+ * own, but for what `lock` guards: the list of connections, which that thread may read without it,
+ * and everything of those that were let in. A handshake, which takes time, needs no lock. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,11 +13,9 @@
 #include "gate.h"
 
 enum {
-    GATE_HEADER = 8,            /* what both sides of SP send first */
-    GATE_PIECE = 16384,         /* bytes on their way at once; a TLS record holds no more */
-    GATE_INSIDE_HEADER = 1 + 8, /* of a message on a Unix socket: a type, and the length */
-    GATE_FIXED = 2,             /* descriptors that are always polled */
-    GATE_NOBODY = -1,           /* who: not known */
+    GATE_HEADER = 8,  /* what both sides of SP send first; and before each message its length */
+    GATE_FIXED = 2,   /* descriptors that are always polled */
+    GATE_NOBODY = -1, /* who: not known */
 };
 
 /** Certificates, and how many connections use them. */
@@ -28,38 +27,43 @@ struct gate_side {
 /** What became of a connection. */
 enum gate_result { GATE_GOES_ON, GATE_ENDED };
 
+/** Bytes for many connections, which keep it once. */
+struct gate_message {
+    size_t users; /**< by lock; who makes it is one */
+    size_t size;
+    uint8_t bytes[];
+};
+
 struct gate_connection {
     int fd;         /**< the other member */
-    int inside;     /**< nng's publisher; -1: it has not greeted yet */
-    uint64_t since; /**< when it came; then when it was let in */
+    uint64_t since; /**< when it came; then when it was let in; 0: it is to be ended */
     char address[INET6_ADDRSTRLEN];
     struct gate_side *side; /**< NULL: no TLS */
     bool begun, shaken;     /**< its session is set up; its handshake is done */
     mbedtls_ssl_context session;
     char name[REFUSAL_NAME_MAX + 1]; /**< that its certificate names */
     bool greeted;                    /**< it is to be let in */
-    bool orphan; /**< its member has gone, but nng has not answered yet: fd is -1 */
-    int who;     /**< its place in the gate's names */
-    short events, inside_events;
+    bool in;                         /**< it was let in */
+    bool failed;                     /**< who published found that it has ended */
+    int who;                         /**< its place in the gate's names */
+    short events;
     uint8_t header[GATE_HEADER];
     size_t got; /**< of header */
-    /* Messages from inside: what is left of their header, of their body, of what is to be sent. */
-    uint8_t inside_header[GATE_INSIDE_HEADER];
-    size_t headed;
-    uint64_t body;
-    size_t answered; /**< bytes that came from inside, up to those of a greeting */
-    uint8_t *piece;  /**< GATE_PIECE bytes, when it was let in */
-    size_t filled, sent;
+    /* What it has yet to be sent, from `first` on, in a ring. */
+    struct gate_message *queue[GATE_QUEUE];
+    unsigned first, queued;
+    bool first_begun; /**< it must be sent to its end */
+    size_t sent;      /**< of the first */
 };
 
 struct gate {
     int listener, wake_fd, event_fd;
     uint16_t port;
-    char *inside;
     struct refusal_book *book;
     bool tls;
-    struct gate_side *side; /**< for those who come */
-    struct gate_connection **connection;
+    struct gate_side *side;              /**< for those who come */
+    struct gate_message *greeting;       /**< ours, to all */
+    struct gate_connection **connection; /**< by lock */
     struct pollfd *polled;
     size_t connections, room;
     size_t greeters_max;
@@ -87,12 +91,27 @@ void gate_connection_close(struct gate_connection *connection);
 
 /** One that has not greeted: as far as it goes now. Refusals are noted. */
 enum gate_result gate_greet(struct gate *gate, struct gate_connection *connection);
-/** To nng's publisher, with the greeting that came. */
+/** From now on it is sent what is published. */
 enum gate_result gate_let_in(struct gate *gate, struct gate_connection *connection);
-/** The member has gone; nng's side stays until it has answered. */
-void gate_orphan(struct gate_connection *connection);
-/** One that was let in: carry what there is. */
+/** One that was let in has news: it has gone, or takes more. */
 enum gate_result gate_carry(struct gate *gate, struct gate_connection *connection);
+/** mbedTLS's result: have c->events wait for what it wants. @return false: nothing, it has failed.
+ */
+bool gate_waits(struct gate_connection *connection, int code);
+/** Send some bytes. @return how many; else for gate_waits(). */
+int gate_transmit(struct gate_connection *connection, const uint8_t *bytes, size_t size);
+
+/** @return NULL: memory is out. */
+struct gate_message *gate_message_new(const void *head, size_t head_size, const void *body,
+                                      size_t body_size);
+/** One user less. NULL is ignored. */
+void gate_message_drop(struct gate_message *message);
+/** Put it at the end of a connection's queue; when that is full the oldest goes. */
+void gate_queue(struct gate_connection *connection, struct gate_message *message);
+/** Send what it takes now. */
+enum gate_result gate_flush(struct gate_connection *connection);
+/** Have the thread look at everything. */
+void gate_wake(const struct gate *gate);
 /** Note why a connection is ended. @return GATE_ENDED */
 enum gate_result gate_refuse(struct gate *gate, const struct gate_connection *connection,
                              enum refusal why);

@@ -83,7 +83,8 @@ static size_t greeters_max(void) {
     return limit.rlim_cur / PART > LEAST ? (size_t)limit.rlim_cur / PART : LEAST;
 }
 
-static int prepare(struct gate *gate, const char *inside, struct tls_side *side) {
+static int prepare(struct gate *gate, struct tls_side *side) {
+    static const uint8_t publisher[GATE_HEADER] = {0, 'S', 'P', 0, 0, 32, 0, 0};
     if (side != NULL) {
         gate->side = calloc(1, sizeof *gate->side);
         if (gate->side == NULL) {
@@ -92,13 +93,13 @@ static int prepare(struct gate *gate, const char *inside, struct tls_side *side)
         }
         *gate->side = (struct gate_side){side, 1};
     }
-    gate->inside = strdup(inside);
+    gate->greeting = gate_message_new(publisher, sizeof publisher, NULL, 0);
     gate->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return gate->inside != NULL && gate->wake_fd >= 0 && gate_make_room(gate) ? 0 : -1;
+    return gate->greeting != NULL && gate->wake_fd >= 0 && gate_make_room(gate) ? 0 : -1;
 }
 
-int gate_open(struct gate **out, const char *url, const char *inside, struct tls_side *side,
-              struct refusal_book *book, int event_fd, char *error, size_t error_size) {
+int gate_open(struct gate **out, const char *url, struct tls_side *side, struct refusal_book *book,
+              int event_fd, char *error, size_t error_size) {
     *out = NULL;
     struct gate *gate = calloc(1, sizeof *gate);
     if (gate == NULL) {
@@ -116,7 +117,7 @@ int gate_open(struct gate **out, const char *url, const char *inside, struct tls
     int result = listen_on(gate, url, error, error_size);
     if (result != 0) {
         tls_side_close(side);
-    } else if (prepare(gate, inside, side) != 0) {
+    } else if (prepare(gate, side) != 0) {
         (void)snprintf(error, error_size, "cannot listen on %s: %s", url, strerror(errno));
         result = -1;
     }
@@ -136,7 +137,7 @@ int gate_start(struct gate *gate, char *error, size_t error_size) {
     return -1;
 }
 
-static void wake(const struct gate *gate) {
+void gate_wake(const struct gate *gate) {
     ssize_t written = write(gate->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
     (void)written; /* a full eventfd is readable all the same */
 }
@@ -146,7 +147,7 @@ void gate_close(struct gate *gate) {
         return;
     if (gate->runs) {
         atomic_store_explicit(&gate->stop, true, memory_order_relaxed);
-        wake(gate);
+        gate_wake(gate);
         (void)pthread_join(gate->thread, NULL);
     }
     if (gate->side != NULL) {
@@ -161,7 +162,7 @@ void gate_close(struct gate *gate) {
     (void)pthread_mutex_destroy(&gate->lock);
     free(gate->connection);
     free(gate->polled);
-    free(gate->inside);
+    gate_message_drop(gate->greeting);
     free(gate->name);
     free(gate);
 }
@@ -176,7 +177,7 @@ void gate_renew(struct gate *gate, struct tls_side *side) {
     gate->next = side;
     (void)pthread_mutex_unlock(&gate->lock);
     tls_side_close(unused);
-    wake(gate);
+    gate_wake(gate);
 }
 
 int gate_allow(struct gate *gate, const char *name) {

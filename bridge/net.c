@@ -6,37 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include <nng/protocol/pubsub0/pub.h>
-
-/* As long as the path of a Unix socket may be, with its NUL. */
-enum { NET_INSIDE_MAX = sizeof((struct sockaddr_un *)NULL)->sun_path };
 
 const char *net_listen_url(const struct net *net) {
     const struct conf *conf = net->conf;
     return conf->listen[0] != '\0' ? conf->listen : conf->member[conf->self].url;
-}
-
-/* nng listens behind the gate, on a socket in the directory that is this user's alone. */
-static int open_publisher(struct net *net, const char *inside, char *error, size_t error_size) {
-    char url[NET_INSIDE_MAX + 8];
-    (void)snprintf(url, sizeof url, "ipc://%s", inside);
-    int rc = nng_pub0_open(&net->publisher);
-    if (rc == 0)
-        rc = nng_socket_set_int(net->publisher, NNG_OPT_SENDBUF, NET_SEND_QUEUE);
-    if (rc == 0)
-        rc = nng_listener_create(&net->listener, net->publisher, url);
-    if (rc == 0)
-        rc = nng_listener_set_int(net->listener, NNG_OPT_IPC_PERMISSIONS, 0600);
-    if (rc == 0)
-        rc = nng_listener_start(net->listener, 0);
-    if (rc == 0)
-        return 0;
-    (void)snprintf(error, error_size, "cannot listen on %s: %s", inside,
-                   rc == NNG_EADDRINUSE ? "another bridge does" : nng_strerror(rc));
-    return -1;
 }
 
 static bool any_tls(const struct net *net) {
@@ -51,14 +25,6 @@ static int open_gate(struct net *net, char *error, size_t error_size) {
     const char *const path[3] = {conf->certificate, conf->key, conf->ca};
     const bool listens = net_tls_wanted(net_listen_url(net));
     struct tls_side *side = NULL;
-    char inside[NET_INSIDE_MAX];
-    int length = snprintf(inside, sizeof inside, "%s/%s.pub", conf->state, conf->segment);
-    if (length >= (int)sizeof inside) {
-        (void)snprintf(error, error_size,
-                       "state = %s is too long for a socket in it: choose a shorter path",
-                       conf->state);
-        return -1;
-    }
     if (any_tls(net) &&
         net_certificates(net, path, listens, &net->files, &side, error, error_size) != 0)
         return -1;
@@ -66,10 +32,8 @@ static int open_gate(struct net *net, char *error, size_t error_size) {
         tls_side_close(side);
         side = NULL;
     }
-    if (gate_open(&net->gate, net_listen_url(net), inside, side, &net->book, net->event_fd, error,
+    if (gate_open(&net->gate, net_listen_url(net), side, &net->book, net->event_fd, error,
                   error_size) != 0)
-        return -1;
-    if (open_publisher(net, inside, error, error_size) != 0)
         return -1;
     /* Before anybody comes in: who is refused for nothing may not come back (nng's dialers). */
     for (uint32_t i = 0; i < conf->members; i++) {
@@ -136,7 +100,7 @@ int net_listen(struct net **out, const struct conf *conf, const struct log *log,
 void net_close(struct net *net) {
     if (net == NULL)
         return;
-    gate_close(net->gate); /* first: what goes in there would not come out any more */
+    gate_close(net->gate);
     for (uint32_t i = 0; i < net->peers; i++) {
         struct net_peer *peer = &net->peer[i];
         net_probe_free(peer->probe);
@@ -147,8 +111,6 @@ void net_close(struct net *net) {
         if (peer->tls != NULL)
             nng_tls_config_free(peer->tls);
     }
-    if (net->publisher.id != 0)
-        (void)nng_close(net->publisher);
     net_tls_free(&net->files);
     refusal_close(&net->book);
     if (net->event_fd >= 0)
@@ -180,14 +142,7 @@ bool net_receive(struct net *net, uint32_t i, uint64_t now_ms, struct net_messag
 }
 
 int net_publish(struct net *net, const uint8_t *bytes, size_t size) {
-    nng_msg *message = NULL;
-    if (size > NET_MESSAGE_MAX || nng_msg_alloc(&message, 0) != 0)
-        return -1;
-    if (nng_msg_append(message, bytes, size) == 0 &&
-        nng_sendmsg(net->publisher, message, NNG_FLAG_NONBLOCK) == 0)
-        return 0;
-    nng_msg_free(message);
-    return -1;
+    return size <= NET_MESSAGE_MAX ? gate_publish(net->gate, bytes, size) : -1;
 }
 
 bool net_connected(const struct net *net, uint32_t i) {

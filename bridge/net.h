@@ -20,7 +20,6 @@
 
 enum {
     NET_MESSAGE_MAX = 256 * 1024, /**< bytes of one message; a longer one ends the connection */
-    NET_SEND_QUEUE = 64,          /**< messages kept for a slow subscriber, then the oldest goes */
     NET_RECEIVE_QUEUE = 64,       /**< messages kept for us, then the oldest goes */
     NET_SILENT_MS = 5000,         /**< a connection that is silent for so long is made anew */
     NET_RECONNECT_MIN_MS = 50,

@@ -47,8 +47,6 @@ struct net {
     const struct conf *conf;
     const struct log *log;
     int event_fd;
-    nng_socket publisher; /**< listens inside, behind the gate */
-    nng_listener listener;
     struct gate *gate;
     struct refusal_book book;
     struct net_tls_files files; /**< in use now; all NULL without TLS */
@@ -66,7 +64,7 @@ int net_peer_open(struct net *net, struct net_peer *peer, char *error, size_t er
 int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size);
 /** Forget the message that was given out last. */
 void net_drop_message(struct net_peer *peer);
-/** How many connections to our publisher are enough. */
+/** How many connections to our gate are enough. */
 void net_count_subscribers(struct net *net);
 
 /** Read and check certificates. side: for who listens (else for who dials), checked to be this

@@ -48,7 +48,8 @@ int net_tls_config(nng_tls_config **out, const struct net_tls_files *files, cons
 
 /* ---- mbedTLS ---- */
 
-/** One side of TLS: everything that sessions of it share. One thread at a time. */
+/** One side of TLS: everything that sessions of it share. One thread at a time; but sessions, each
+ * with one thread at a time, may be used side by side. */
 struct tls_side;
 
 /**

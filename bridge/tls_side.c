@@ -14,6 +14,10 @@
 
 #include "net_tls.h"
 
+#ifndef MBEDTLS_THREADING_C
+#error "mbedTLS was built without MBEDTLS_THREADING_C: its random numbers serve two threads here"
+#endif
+
 struct tls_side {
     mbedtls_ssl_config config;
     mbedtls_x509_crt own, ca;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../../bridge/gate.h"
 #include "net_support.h"
 
 static int set_up(void **state) {
@@ -138,6 +139,60 @@ static void slow_reader(void **state) {
     assert_in_range(heard, 1, COUNT - 1);
 }
 
+static void read_all(int fd, uint8_t *bytes, size_t size) {
+    while (size > 0) {
+        ssize_t got = recv(fd, bytes, size, 0);
+        assert_true(got > 0);
+        bytes += got;
+        size -= (size_t)got;
+    }
+}
+
+enum { NUMBERED_MAX = 100000 };
+
+static size_t numbered(uint32_t number, uint8_t bytes[NUMBERED_MAX]) {
+    const size_t size = sizeof number + (size_t)number * 7919 % (NUMBERED_MAX - sizeof number);
+    for (size_t i = sizeof number; i < size; i++)
+        bytes[i] = (uint8_t)((size_t)number * 31 + i);
+    memcpy(bytes, &number, sizeof number);
+    return size;
+}
+
+/* What a slow one is sent is whole messages, in their order, wherever its connection was full. */
+static void slow_reader_by_hand(void **state) {
+    struct cluster *cluster = *state;
+    static const uint8_t subscriber[8] = {0, 'S', 'P', 0, 0, 33, 0, 0};
+    static const uint8_t publisher[8] = {0, 'S', 'P', 0, 0, 32, 0, 0};
+    static uint8_t sent[NUMBERED_MAX], got[NUMBERED_MAX];
+    enum { COUNT = 1000 };
+    uint8_t header[8];
+    uint32_t heard = 0;
+    uint32_t last = 0;
+    cluster_open(cluster, 0);
+    int fd = connect_port(cluster->port[0]);
+    assert_int_equal(send(fd, subscriber, sizeof subscriber, MSG_NOSIGNAL), sizeof subscriber);
+    read_all(fd, header, sizeof header);
+    assert_memory_equal(header, publisher, sizeof header);
+    for (uint32_t i = 1; i <= COUNT; i++) /* 50 MB */
+        assert_int_equal(net_publish(cluster->net[0], sent, numbered(i, sent)), 0);
+    for (; last != COUNT; heard++) {
+        uint64_t size = 0;
+        uint32_t number;
+        read_all(fd, header, sizeof header);
+        for (unsigned i = 0; i < sizeof header; i++)
+            size = size << 8 | header[i];
+        assert_in_range(size, sizeof number, NUMBERED_MAX);
+        read_all(fd, got, (size_t)size);
+        memcpy(&number, got, sizeof number);
+        assert_in_range(number, last + 1, COUNT);
+        assert_int_equal(size, numbered(number, sent));
+        assert_memory_equal(got, sent, (size_t)size);
+        last = number;
+    }
+    assert_in_range(heard, GATE_QUEUE, COUNT - 1);
+    close(fd);
+}
+
 /* A connection that says nothing is given up and made anew. */
 static void silent_member(void **state) {
     struct cluster *cluster = *state;
@@ -221,6 +276,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slow_reader, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(slow_reader_by_hand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(silent_member, set_up, tear_down),
         cmocka_unit_test_setup_teardown(port_in_use, set_up, tear_down),
         cmocka_unit_test_setup_teardown(not_our_address, set_up, tear_down),

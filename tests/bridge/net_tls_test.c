@@ -69,6 +69,41 @@ static void everybody_is_heard(void **state) {
     expect_heard(cluster, 1, 0, "again");
 }
 
+/* More than a connection takes at once: what is heard is whole, in its order, and the newest too.
+ */
+static void too_much(void **state) {
+    struct cluster *cluster = *state;
+    enum { COUNT = 500, SIZE = 100000 };
+    cluster_open(cluster, 0);
+    cluster_open(cluster, 1);
+    expect_heard(cluster, 0, 1, "hello");
+    uint8_t *bytes = malloc(SIZE);
+    assert_non_null(bytes);
+    for (uint32_t i = 1; i <= COUNT; i++) {
+        memset(bytes, (int)(i % 256), SIZE);
+        memcpy(bytes, &i, sizeof i);
+        assert_int_equal(net_publish(cluster->net[0], bytes, SIZE), 0);
+    }
+    uint32_t last = 0;
+    struct net_message message;
+    for (uint64_t end = now_ms() + 60000; now_ms() < end && last != COUNT; pause_ms(1)) {
+        while (net_receive(cluster->net[1], 0, now_ms(), &message)) {
+            uint32_t number;
+            if (message.size < 100)
+                continue; /* one more hello */
+            assert_int_equal(message.size, SIZE);
+            memcpy(&number, message.bytes, sizeof number);
+            assert_in_range(number, last + 1, COUNT);
+            memset(bytes, (int)(number % 256), SIZE);
+            memcpy(bytes, &number, sizeof number);
+            assert_memory_equal(message.bytes, bytes, SIZE);
+            last = number;
+        }
+    }
+    assert_int_equal(last, COUNT);
+    free(bytes);
+}
+
 /* A member with a good certificate of the CA cannot pass for another member. */
 static void wrong_name(void **state) {
     struct cluster *cluster = *state;
@@ -220,6 +255,7 @@ static void plain_client(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everybody_is_heard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(too_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(wrong_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_ca, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_client, set_up, tear_down),

@@ -116,14 +116,12 @@ class Directory(unittest.TestCase):
 
 class Rights(unittest.TestCase):
     def test_modes(self):
-        """Nothing for the world; the inner socket of the network for nobody but the bridge."""
+        """Nothing for the world."""
         with Cluster(count=1) as cluster:
             node = cluster.nodes[0]
             for name in (".seg", ".lock", ".admin"):
                 found = os.stat(os.path.join(node.directory, node.segment + name))
                 self.assertEqual(stat.S_IMODE(found.st_mode), 0o660, name)
-            inner = os.stat(os.path.join(node.state, node.segment + ".pub"))
-            self.assertEqual(stat.S_IMODE(inner.st_mode), 0o600)
 
     def test_monitors_only_read(self):
         """Who may read the segment, and nothing else, sees all; and takes no slot."""
