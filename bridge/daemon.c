@@ -9,6 +9,7 @@
 
 #include "daemon_internal.h"
 #include "notify.h"
+#include "watchdog.h"
 
 enum {
     REAP_MS = 100,
@@ -100,21 +101,26 @@ static void show_refusals(struct daemon *daemon) {
 static void on_time(struct daemon *daemon) {
     struct schedule *next = &daemon->next;
     if (daemon->now >= core_next_tick(daemon->core)) {
+        watchdog_step(daemon->dog, "core");
         core_tick(daemon->core, daemon->now);
         daemon_act(daemon);
     }
+    watchdog_step(daemon->dog, "segment");
     if (daemon->now >= next->reap)
         reap(daemon);
     if (daemon->now >= next->watch)
         watch(daemon);
     if (daemon->now >= next->tend) {
+        watchdog_step(daemon->dog, "net");
         net_tend(daemon->net, daemon->now);
         show_refusals(daemon);
         next->tend = daemon->now + TEND_MS;
     }
+    watchdog_step(daemon->dog, "totals");
     if (daemon->now >= next->totals && daemon->serving)
         daemon_totals(daemon);
     if (daemon->now >= next->sweep) {
+        watchdog_step(daemon->dog, "sweep");
         keys_sweep(daemon->keys, daemon->now);
         if (daemon->serving)
             (void)control_retire(daemon->control);
@@ -190,37 +196,48 @@ static bool ended(struct daemon *daemon, enum daemon_end *end) {
            (core_left(daemon->core) || daemon->now >= daemon->leave_until);
 }
 
-enum daemon_end daemon_run(struct daemon *daemon) {
+enum daemon_end daemon_run(struct daemon *daemon, struct watchdog *dog) {
     struct pollfd fds[FDS_MAX];
     struct member *from[FDS_MAX];
     enum daemon_end end;
+    daemon->dog = dog;
     daemon->now = control_now();
     daemon->alive_ms = notify_watchdog_ms();
     daemon->next.alive = daemon->alive_ms == 0 ? UINT64_MAX : daemon->now;
     look_at_wanted(daemon); /* what was asked for while there was no bridge */
     while (!ended(daemon, &end)) {
         nfds_t count = fill(daemon, fds, from);
+        watchdog_turn(dog, daemon->log);
+        watchdog_step(dog, "wait");
         (void)poll(fds, count, until_next(daemon));
         daemon->now = control_now();
+        watchdog_step(dog, "wanted");
         if ((fds[FD_DOORBELL].revents & POLLIN) != 0)
             look_at_wanted(daemon);
         if ((fds[FD_NET].revents & POLLIN) != 0)
             daemon->next.tend = 0;
+        watchdog_step(dog, "members");
         for (nfds_t i = FD_MEMBERS; i < count; i++) {
             if ((fds[i].revents & POLLIN) != 0)
                 daemon_hear(daemon, from[i]);
         }
         /* These may change who is a member, so they come after those that hear of members. */
+        watchdog_step(dog, "signal");
         if ((fds[FD_SIGNAL].revents & POLLIN) != 0)
             on_signal(daemon);
+        watchdog_step(dog, "admin");
         if ((fds[FD_ADMIN].revents & POLLIN) != 0)
             daemon_admin(daemon);
+        watchdog_step(dog, "web");
         if ((fds[FD_WEB].revents & POLLIN) != 0)
             daemon_web(daemon);
         daemon->now = control_now();
         web_alive(daemon->web, daemon->now);
         on_time(daemon);
+        watchdog_step(dog, "show");
         daemon_show(daemon);
+        watchdog_step(dog, "configuration");
     }
+    watchdog_step(dog, "end");
     return end;
 }

@@ -3,11 +3,13 @@
 #define SLOTSHARE_BRIDGE_DAEMON_H
 /**
  * The bridge: joins the protocol core to the segment, the network and the clock. One thread does
- * everything; a second one only sleeps on the segment's doorbell, and nng and the gate have their
- * own. Signals SIGTERM, SIGINT and SIGHUP must be blocked before daemon_open() is called.
+ * everything; a second one only sleeps on the segment's doorbell, a third one (watchdog.h) looks
+ * whether the first still turns, and nng and the gate have their own. Signals SIGTERM, SIGINT and
+ * SIGHUP must be blocked before daemon_open() is called.
  */
 #include "../conf/conf.h"
 #include "log.h"
+#include "watchdog.h"
 
 struct daemon;
 
@@ -32,11 +34,12 @@ enum daemon_end {
     DAEMON_BROKEN,  /**< what the cluster has committed could not be stored or put into force */
 };
 
-/** Work until there is a reason to end. */
-enum daemon_end daemon_run(struct daemon *daemon);
+/** Work until there is a reason to end, and show `dog`, which must outlive the daemon, each turn.
+ */
+enum daemon_end daemon_run(struct daemon *daemon, struct watchdog *dog);
 
-/** Let everything go; the segment stays. The process must end after it: the network is left to the
- * kernel (see net_close()). */
+/** Let everything go; the segment stays. The process must end after it: network and web are left
+ * to the kernel (see net_close(), web_open()). */
 void daemon_close(struct daemon *daemon);
 
 #endif

@@ -118,6 +118,7 @@ struct daemon {
     const struct conf *conf; /**< file as it was at the start: what concerns this node alone */
     const char *config_path;
     struct log *log;
+    struct watchdog *dog;
     struct control *control;
     bool serving; /**< the segment is there; else this is a new node that waits for the others */
     struct state *state;

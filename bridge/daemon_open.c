@@ -207,7 +207,6 @@ void daemon_close(struct daemon *daemon) {
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++)
         wire_decoder_destroy(daemon->member[i].decoder);
     admin_close(daemon->admin);
-    web_close(daemon->web);
     wire_encoder_destroy(daemon->encoder);
     totals_destroy(daemon->totals);
     keys_destroy(daemon->keys);

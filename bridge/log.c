@@ -2,6 +2,7 @@
 #include "log.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,10 @@
 #include "events.h"
 
 static const char grant_event[] = "share_set";
-enum { TIME_LENGTH = 24 }; /* 2026-01-31T23:59:59.123Z */
+enum {
+    TIME_LENGTH = 24, /* 2026-01-31T23:59:59.123Z */
+    DEAF_MS = 200,    /* for a reader that is behind; then without waiting, until it takes a line */
+};
 
 static const char *const level_name[] = {"error", "warning", "notice", "info", "debug"};
 
@@ -164,6 +168,31 @@ void log_uint(struct log_line *line, const char *key, uint64_t value) {
     log_text(line, key, text);
 }
 
+/* A pipe that nobody reads would keep the caller for ever. One that is writable has room for a
+ * line, when nobody else writes there at this instant. */
+static bool takes_line(const struct log *log) {
+    struct pollfd at = {.fd = log->fd, .events = POLLOUT};
+    const bool deaf = log->limits != NULL && log->limits->lost > 0;
+    return poll(&at, 1, deaf ? 0 : DEAF_MS) != 0; /* an error: write() will tell */
+}
+
+static void write_line(struct log_line *line) {
+    struct log_limits *limits = line->log->limits;
+    if (!takes_line(line->log)) {
+        if (limits != NULL)
+            limits->lost++;
+        return;
+    }
+    if (limits != NULL && limits->lost > 0) {
+        log_uint(line, "lost", limits->lost);
+        limits->lost = 0;
+    }
+    line->text[line->length] = '\n';
+    /* Nowhere to complain when the log itself cannot be written. */
+    ssize_t written = write(line->log->fd, line->text, line->length + 1);
+    (void)written;
+}
+
 void log_end(struct log_line *line) {
     if (line->log == NULL)
         return;
@@ -181,10 +210,7 @@ void log_end(struct log_line *line) {
                text);
         return;
     }
-    line->text[line->length] = '\n';
-    /* Nowhere to complain when the log itself cannot be written. */
-    ssize_t written = write(line->log->fd, line->text, line->length + 1);
-    (void)written;
+    write_line(line);
 }
 
 void log_event(const struct log *log, enum log_level level, const char *event, ...) {

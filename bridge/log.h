@@ -19,9 +19,11 @@ enum log_level {
 };
 
 /** Keeps each kind of event, but those of LOG_LEVEL_DEBUG, to LOG_LIMIT_LINES lines in
- * LOG_LIMIT_MS: the first line after that says how many were left out. All zero to begin with. */
+ * LOG_LIMIT_MS: the first line after that says how many were left out. And counts lines that `fd`
+ * did not take: the first that it takes again says how many were lost. All zero to begin with. */
 enum { LOG_LIMIT_LINES = 20, LOG_LIMIT_MS = 10000, LOG_LIMIT_KINDS = 64 };
 struct log_limits {
+    uint64_t lost;
     struct log_limit {
         const char *event; /**< NULL: free */
         uint64_t start;    /**< CLOCK_MONOTONIC, ms: of the first line that counts */
@@ -31,7 +33,7 @@ struct log_limits {
 };
 
 struct log {
-    int fd;         /**< where lines go, each by one write() */
+    int fd; /**< where lines go, each by one write(); one that it does not take soon is lost */
     bool to_syslog; /**< they go there instead, without the time, which it has itself */
     bool fixed_level, fixed_sink; /**< by the command line: log_follow() leaves them as they are */
     struct log_limits *limits;    /**< NULL: none */

@@ -12,6 +12,7 @@
 #include "daemon.h"
 #include "events.h"
 #include "notify.h"
+#include "watchdog.h"
 
 enum { EXIT_START = 1, EXIT_USAGE = 2, EXIT_GONE = 3, EXIT_RESTART = 4, EXIT_BROKEN = 5 };
 
@@ -45,11 +46,14 @@ static const char help[] =
     "  2  wrong usage\n"
     "  3  the segment was removed or replaced while it ran\n"
     "  4  the network got stuck: start it again\n"
-    "  5  what the cluster has committed could not be stored: see the log\n";
+    "  5  what the cluster has committed could not be stored: see the log\n"
+    "When its main loop stands still for a minute it ends itself by SIGABRT, and says so in the\n"
+    "log: start it again. Have it run by something that does (systemd, runit, s6, Docker, ...).\n";
 
 struct arguments {
     struct daemon_options options;
     struct log log;
+    struct watchdog dog; /* kept to the end, which it watches, too */
 };
 
 /* @return -1: go on; else the exit status. */
@@ -142,8 +146,14 @@ static int run(struct arguments *arguments) {
     conf_errors_free(&errors);
     if (result != 0)
         return EXIT_START;
+    result = watchdog_start(&arguments->dog, WATCHDOG_TICKS, WATCHDOG_TICK_MS, arguments->log.fd);
+    if (result != 0) {
+        (void)fprintf(stderr, "slotshare-bridge: cannot start the watchdog: %s\n",
+                      strerror(result));
+        return EXIT_START;
+    }
     notify_send("READY=1");
-    enum daemon_end end = daemon_run(daemon);
+    enum daemon_end end = daemon_run(daemon, &arguments->dog);
     notify_send("STOPPING=1");
     daemon_close(daemon);
     log_event(&arguments->log, LOG_LEVEL_NOTICE, "stopped", NULL);

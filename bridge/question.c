@@ -10,7 +10,6 @@
 struct questions {
     pthread_mutex_t lock;
     int fd; /* an eventfd: not 0 while `count` may be more than 0 */
-    bool closed;
     size_t count;
     struct question question[QUESTIONS_MAX]; /* as they came */
 };
@@ -40,16 +39,10 @@ int questions_fd(const struct questions *questions) {
     return questions->fd;
 }
 
-void questions_close(struct questions *questions) {
-    (void)pthread_mutex_lock(&questions->lock);
-    questions->closed = true;
-    (void)pthread_mutex_unlock(&questions->lock);
-}
-
 bool questions_put(struct questions *questions, const struct question *question) {
     static const uint64_t one = 1;
     (void)pthread_mutex_lock(&questions->lock);
-    const bool room = !questions->closed && questions->count < QUESTIONS_MAX;
+    const bool room = questions->count < QUESTIONS_MAX;
     if (room) {
         questions->question[questions->count++] = *question;
         /* It can fail only when it is not 0 already. */

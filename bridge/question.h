@@ -31,10 +31,7 @@ void questions_destroy(struct questions *questions);
 /** A descriptor that is readable when there are questions. */
 int questions_fd(const struct questions *questions);
 
-/** From now on none can be put. */
-void questions_close(struct questions *questions);
-
-/** @return false: there are too many, or they are closed; it was not put. */
+/** @return false: there are too many; it was not put. */
 bool questions_put(struct questions *questions, const struct question *question);
 
 /** Take the first one that was asked before `before`; UINT64_MAX: whenever. @return false: there is

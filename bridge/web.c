@@ -41,8 +41,7 @@ struct web {
     struct history *history;
     struct events *events;
     struct questions *questions; /* has a lock of its own: the main loop must not wait for ours */
-    bool stopping;
-    _Atomic uint64_t alive;             /* relaxed: a moment, nothing hangs on it */
+    _Atomic uint64_t alive;      /* relaxed: a moment, nothing hangs on it */
     _Atomic uint64_t refused[REFUSALS]; /* the same */
 };
 
@@ -311,11 +310,9 @@ static void handle(nng_aio *aio) {
 static void sample(void *arg) {
     struct web *web = arg;
     (void)pthread_mutex_lock(&web->lock);
-    if (!web->stopping) {
-        if (read_segment(web) == SLOTSHARE_OK)
-            history_add(web->history, &web->snapshot);
-        nng_sleep_aio(HISTORY_MS, web->timer);
-    }
+    if (read_segment(web) == SLOTSHARE_OK)
+        history_add(web->history, &web->snapshot);
+    nng_sleep_aio(HISTORY_MS, web->timer);
     (void)pthread_mutex_unlock(&web->lock);
     const uint64_t now = control_now();
     give_up(web, now > ALIVE_MS ? now - ALIVE_MS : 0);
@@ -353,6 +350,24 @@ static int start(struct web *web, const char *address) {
     return result;
 }
 
+/* One that was not opened as a whole: nobody has asked it for anything. */
+static void discard(struct web *web) {
+    if (web == NULL)
+        return;
+    if (web->timer != NULL)
+        nng_aio_free(web->timer);
+    if (web->server != NULL)
+        nng_http_server_release(web->server);
+    snapshot_free(&web->snapshot);
+    source_close(&web->source);
+    history_destroy(web->history);
+    questions_destroy(web->questions);
+    free(web->name);
+    free(web->directory);
+    (void)pthread_mutex_destroy(&web->lock);
+    free(web);
+}
+
 int web_open(struct web **out, const char *url, const char *name, const char *directory,
              struct events *events, char *error, size_t error_size) {
     *out = NULL;
@@ -379,7 +394,7 @@ int web_open(struct web **out, const char *url, const char *name, const char *di
     }
     (void)snprintf(error, error_size, "http = %s: cannot serve there: %s", url,
                    nng_strerror(result));
-    web_close(web);
+    discard(web);
     return -1;
 }
 
@@ -410,31 +425,4 @@ void web_answer_questions(struct web *web, json_t *(*make)(void *arg, const char
         json_decref(said);
         finish(question.aio, &answer);
     }
-}
-
-void web_close(struct web *web) {
-    if (web == NULL)
-        return;
-    (void)pthread_mutex_lock(&web->lock);
-    web->stopping = true;
-    (void)pthread_mutex_unlock(&web->lock);
-    if (web->timer != NULL) {
-        nng_aio_stop(web->timer);
-        nng_aio_free(web->timer);
-    }
-    if (web->server != NULL) {
-        /* It waits for the requests that are open; the main loop has ended. */
-        questions_close(web->questions);
-        give_up(web, UINT64_MAX);
-        nng_http_server_stop(web->server);
-        nng_http_server_release(web->server);
-    }
-    snapshot_free(&web->snapshot);
-    source_close(&web->source);
-    history_destroy(web->history);
-    questions_destroy(web->questions);
-    free(web->name);
-    free(web->directory);
-    (void)pthread_mutex_destroy(&web->lock);
-    free(web);
 }

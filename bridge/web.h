@@ -17,7 +17,8 @@ struct events;
 struct web;
 
 /**
- * Start to serve.
+ * Start to serve, until the process ends: nng 1.5.2 stops its server only when all connections have
+ * been cleared away, and may wait for that for ever (see net_close()).
  * @param url              http://HOST:PORT
  * @param name, directory  of the segment, which need not be there yet
  * @param events           shown, too; must outlive the web; NULL: none
@@ -41,8 +42,5 @@ int web_questions_fd(const struct web *web);
  *              object; NULL: no memory */
 void web_answer_questions(struct web *web, json_t *(*make)(void *arg, const char *counter),
                           void *arg);
-
-/** No request is answered any more when this returns. NULL is ignored. */
-void web_close(struct web *web);
 
 #endif

@@ -226,6 +226,24 @@ static void kept(void **state) {
     events_add(NULL, false, 0, "info", "nowhere", "", 0);
 }
 
+/* Nobody reads: the caller goes on, and hears later how much was lost. */
+static void unread(void **state) {
+    (void)state;
+    struct log_limits limits = {0};
+    struct log log = {.fd = pipes[1], .level = LOG_LEVEL_INFO, .limits = &limits};
+    while (write(pipes[1], "", 1) == 1)
+        ;
+    assert_int_equal(fcntl(pipes[1], F_SETFL, 0), 0); /* it waits, as any standard error */
+    log_event(&log, LOG_LEVEL_INFO, "first", NULL);
+    log_event(&log, LOG_LEVEL_INFO, "second", NULL);
+    while (read(pipes[0], text, sizeof text) > 0)
+        ;
+    log_event(&log, LOG_LEVEL_INFO, "third", NULL);
+    assert_string_equal(written(pipes[0]) + 24, " level=info event=third lost=2\n");
+    log_event(&log, LOG_LEVEL_INFO, "fourth", NULL);
+    assert_string_equal(written(pipes[0]) + 24, " level=info event=fourth\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_line, set_up, tear_down),
@@ -235,6 +253,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(to_syslog, set_up, tear_down),
         cmocka_unit_test_setup_teardown(limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unread, set_up, tear_down),
         cmocka_unit_test_setup_teardown(kept, set_up, tear_down),
         cmocka_unit_test(rate),
     };
