@@ -40,6 +40,14 @@ def free_ports(count):
     return ports
 
 
+def lone_config(directory, members, node="", limits=""):
+    """The file of a bridge that a test starts by itself, mta1, with room for little.
+    members: lines; node: more lines of [node]."""
+    return (f"[node]\nname = mta1\nsegment = mta1\ndirectory = {directory}\n"
+            f"state = {directory}\ncounters = 64\nslots = 64\nowners = 8\n{node}"
+            f"[cluster]\ntls = off\nreplicate = outbound_domains\n{members}{limits}")
+
+
 class Explanation:
     def __init__(self, line):
         (self.limit, self.share, self.reserve, self.in_use, self.cluster_in_use,

@@ -9,21 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from bridges import BRIDGE, PATIENCE, free_ports
-
-CONFIG = """[node]
-name = mta1
-segment = mta1
-directory = {directory}
-state = {directory}
-counters = 64
-slots = 64
-owners = 8
-[cluster]
-tls = off
-replicate = outbound_domains
-member mta1 = tcp://127.0.0.1:{port}
-"""
+from bridges import BRIDGE, PATIENCE, free_ports, lone_config
 
 
 class Notify(unittest.TestCase):
@@ -32,7 +18,8 @@ class Notify(unittest.TestCase):
         self.addCleanup(self.scratch.cleanup)
         self.config = os.path.join(self.scratch.name, "slotshare.ini")
         with open(self.config, "w", encoding="ascii") as out:
-            out.write(CONFIG.format(directory=self.scratch.name, port=free_ports(1)[0]))
+            out.write(lone_config(self.scratch.name,
+                                  f"member mta1 = tcp://127.0.0.1:{free_ports(1)[0]}\n"))
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(self.manager.close)
         self.address = os.path.join(self.scratch.name, "notify")

@@ -18,26 +18,18 @@ import urllib.request
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from bridges import BRIDGE, HOLDER, PATIENCE, Cluster, free_ports, wait_for
+from bridges import BRIDGE, HOLDER, PATIENCE, Cluster, free_ports, lone_config, wait_for
 
 MEMBERS = ("mta1", "mta2")
-CONFIG = """[node]
-name = mta1
-segment = mta1
-directory = {directory}
-state = {directory}
-http = http://127.0.0.1:{http}
-counters = 64
-slots = 64
-owners = 8
-[cluster]
-tls = off
-replicate = outbound_domains
-member mta1 = tcp://127.0.0.1:{one}
-{other}
-[host "mx.example.com"]
-cluster_max_outbound_connections = 4
-"""
+
+
+def config_of(directory, http, *ports):
+    """Of a cluster with a member on each of the ports, of which the first serves HTTP."""
+    return lone_config(
+        directory, "".join(f"member mta{i} = tcp://127.0.0.1:{port}\n"
+                           for i, port in enumerate(ports, 1)),
+        node=f"http = http://127.0.0.1:{http}\n",
+        limits="[host \"mx.example.com\"]\ncluster_max_outbound_connections = 4\n")
 
 
 def fetch(port, path):
@@ -74,8 +66,7 @@ class Web(unittest.TestCase):
         one, two, self.port = free_ports(3)
         config = os.path.join(self.directory, "slotshare.ini")
         with open(config, "w", encoding="ascii") as out:
-            out.write(CONFIG.format(directory=self.directory, http=self.port, one=one,
-                                    other="" if alone else f"member mta2 = tcp://127.0.0.1:{two}"))
+            out.write(config_of(self.directory, self.port, *([one] if alone else [one, two])))
         bridge = subprocess.Popen([BRIDGE, "--config", config], stderr=subprocess.DEVNULL)
         self.addCleanup(bridge.wait)
         self.addCleanup(bridge.kill)
@@ -174,9 +165,8 @@ class Web(unittest.TestCase):
     def test_a_port_in_use(self):
         self.start()
         config = os.path.join(self.directory, "second.ini")
-        one, = free_ports(1)
         with open(config, "w", encoding="ascii") as out:
-            out.write(CONFIG.format(directory=self.directory, http=self.port, one=one, other="")
+            out.write(config_of(self.directory, self.port, *free_ports(1))
                       .replace("segment = mta1", "segment = second"))
         done = subprocess.run([BRIDGE, "--config", config], capture_output=True, text=True,
                               timeout=PATIENCE, check=False)

@@ -2,132 +2,21 @@
 /* What may happen, drawn from the seed before the run begins. */
 #include <string.h>
 
-#include "sim.h"
-
-/* A run that is being drawn. */
-struct draw {
-    struct sim *sim;
-    uint64_t random;
-    int n; /* nodes, before any is left out */
-    double seconds;
-};
-
-static bool chance(struct draw *draw, double p) {
-    return sim_draw_uniform(&draw->random, 0, 1) < p;
-}
-
-static double uniform(struct draw *draw, double from, double to) {
-    return sim_draw_uniform(&draw->random, from, to);
-}
-
-#define PICK(draw, ...) SIM_PICK(&(draw)->random, __VA_ARGS__)
-
-static int any_node(struct draw *draw) {
-    return (int)sim_draw(&draw->random, (uint64_t)draw->n);
-}
-
-static int32_t limit_of(const struct sim *sim, int key) {
-    return sim->config[sim->configs - 1].limit[key];
-}
-
-static uint64_t mask_of(int n) {
-    return n >= 64 ? UINT64_MAX : ((uint64_t)1 << n) - 1;
-}
-
-/* A random part of the nodes, not empty and not all. */
-static uint64_t random_part(struct draw *draw) {
-    uint64_t all = mask_of(draw->n), part = 0;
-    do {
-        part = sim_draw(&draw->random, UINT64_MAX) & all;
-    } while (part == 0 || part == all);
-    return part;
-}
-
-static void start(struct draw *draw, uint64_t seed, const int32_t *limits, int keys,
-                  uint32_t percent, const struct core_timers *timers) {
-    struct sim *sim = draw->sim;
-    bool fewer = sim->drop_nodes > 0 && sim->drop_nodes < draw->n;
-
-    sim->drawn_nodes = draw->n;
-    sim->reboot_clock = chance(draw, .5);
-    if (draw->n > 2 && chance(draw, .15)) {
-        sim->witnesses = (uint64_t)1 << (draw->n - 1);
-    }
-    sim_start(sim, seed, fewer ? sim->drop_nodes : draw->n, limits, keys, percent, timers);
-    sim->seconds = draw->seconds;
-    sim->count[COUNT_LARGE] += draw->n >= 16;
-}
-
-static struct sim_step *fault(struct draw *draw, double at, enum sim_step_type type, int node,
-                              double s) {
-    struct sim_step *step = plan_step(draw->sim, at, type);
-    step->node = node;
-    step->s = s;
-    return step;
-}
-
-static void cut(struct draw *draw, double at, uint64_t mask, bool out, bool in, double s) {
-    struct sim_step *step = fault(draw, at, STEP_CUT, 0, s);
-    step->mask = mask;
-    step->out = out;
-    step->in = in;
-}
-
-/* The weather is bad all the time, but second by second: each can be left out. */
-static void bad_weather(struct draw *draw, struct sim_network weather, double slow_action) {
-    draw->sim->weather = weather;
-    draw->sim->weather_slow = slow_action;
-    for (double at = 0; at < draw->seconds; at += 1) {
-        fault(draw, at, STEP_WEATHER, 0, 1);
-    }
-}
-
-/* A second configuration: other limits, a member more, or a member less. */
-static void reload(struct draw *draw, double from, double to) {
-    struct sim *sim = draw->sim;
-    int32_t limits[SIM_KEYS];
-    int n = draw->n;
-    uint64_t mask = mask_of(n), all = mask;
-    double y = uniform(draw, 0, 1);
-
-    memcpy(limits, sim->config[0].limit, sizeof limits);
-    if (y < .35 || (n > 2 && y < .45)) {
-        for (int key = 0; key < sim->keys; key++) {
-            double next = limits[key] * PICK(draw, .3, .5, 1, 2, 3);
-            limits[key] = next < 1 ? 1 : (int32_t)next;
-        }
-    } else if ((y < .7 || n <= 2) && n < MASK_NODES) {
-        mask |= (uint64_t)1 << n;
-    } else {
-        mask &= ~((uint64_t)1 << any_node(draw));
-        sim->count[COUNT_REMOVALS]++;
-    }
-    all |= mask;
-    if (sim->drop_nodes > 0 && sim->drop_nodes < n) {
-        mask &= mask_of(sim->drop_nodes) | ~mask_of(n);
-    }
-    sim->count[COUNT_RELOADS]++;
-    sim_add_config(sim, mask, limits);
-    for (int i = 0; i < MASK_NODES; i++) {
-        if ((all >> i & 1) != 0) {
-            fault(draw, uniform(draw, from, to), STEP_LOAD, i, 0);
-        }
-    }
-}
+#include "draw.h"
 
 /* ---- chaos: everything that can happen to hosts, bridges, network and configuration ---- */
 
 static void chaos_demands(struct draw *draw, double share) {
     struct sim *sim = draw->sim;
 
-    for (double at = 0; at < draw->seconds; at += uniform(draw, 1, 12)) {
+    for (double at = 0; at < draw->seconds; at += draw_uniform(draw, 1, 12)) {
         for (int i = 0; i <= draw->n; i++) {
-            if (!chance(draw, share)) {
+            if (!draw_chance(draw, share)) {
                 continue;
             }
-            struct sim_step *step = fault(draw, at, STEP_DEMAND, i, 0);
+            struct sim_step *step = draw_fault(draw, at, STEP_DEMAND, i, 0);
             for (int key = 0; key < sim->keys; key++) {
-                int32_t l = limit_of(sim, key);
+                int32_t l = draw_limit(sim, key);
                 step->demand[key] = (int32_t)PICK(draw, 0, 0, 1, l / 4 > 1 ? l / 4 : 1, l, 2 * l);
             }
         }
@@ -137,26 +26,26 @@ static void chaos_demands(struct draw *draw, double share) {
 static void kill_leader(struct draw *draw, double at) {
     static const enum sim_step_type ways[] = {STEP_HOST_CRASH, STEP_BRIDGE_CRASH, STEP_PAUSE};
     double s = PICK(draw, 1, 4, 20, 60);
-    fault(draw, at, ways[sim_draw(&draw->random, 3)], SIM_LEADER, s);
+    draw_fault(draw, at, ways[sim_draw(&draw->random, 3)], SIM_LEADER, s);
 }
 
 static void chaos_fault(struct draw *draw, double at) {
-    int node = any_node(draw);
-    double x = uniform(draw, 0, 1);
+    int node = draw_node(draw);
+    double x = draw_uniform(draw, 0, 1);
 
     if (x < .2) {
-        fault(draw, at, STEP_HOST_CRASH, node, PICK(draw, .5, 3, 15, 60));
+        draw_fault(draw, at, STEP_HOST_CRASH, node, PICK(draw, .5, 3, 15, 60));
     } else if (x < .32) {
-        fault(draw, at, STEP_BRIDGE_CRASH, node, PICK(draw, .1, 2, 10, 60));
+        draw_fault(draw, at, STEP_BRIDGE_CRASH, node, PICK(draw, .1, 2, 10, 60));
     } else if (x < .38) {
-        fault(draw, at, STEP_LEAVE, node, PICK(draw, .1, 2, 10, 60));
+        draw_fault(draw, at, STEP_LEAVE, node, PICK(draw, .1, 2, 10, 60));
     } else if (x < .5) {
-        fault(draw, at, STEP_PAUSE, node, PICK(draw, .5, 3, 8, 20, 40));
+        draw_fault(draw, at, STEP_PAUSE, node, PICK(draw, .5, 3, 8, 20, 40));
     } else if (x < .58) {
-        fault(draw, at, STEP_FREEZE, node, uniform(draw, .1, 1));
+        draw_fault(draw, at, STEP_FREEZE, node, draw_uniform(draw, .1, 1));
     } else if (x < .9) {
-        bool both = !chance(draw, .25);
-        cut(draw, at, random_part(draw), true, both, PICK(draw, 1, 5, 12, 30, 60));
+        bool both = !draw_chance(draw, .25);
+        draw_cut(draw, at, draw_part(draw), true, both, PICK(draw, 1, 5, 12, 30, 60));
     } else {
         kill_leader(draw, at);
     }
@@ -180,17 +69,17 @@ static void chaos_begin(struct sim *sim, uint64_t seed) {
 
     timers.drain = 5000;
     draw.seconds = PICK(&draw, 30, 45, 60);
-    start(&draw, seed, limits, 3, percent, &timers);
-    if (chance(&draw, .4)) {
-        reload(&draw, 6, draw.seconds / 2);
+    draw_start(&draw, seed, limits, 3, percent, &timers);
+    if (draw_chance(&draw, .4)) {
+        draw_reload(&draw, 6, draw.seconds / 2);
     }
-    bad_weather(&draw,
-                (struct sim_network){.loss = PICK(&draw, 0, .02, .1, .3),
-                                     .doubled = PICK(&draw, 0, .05, .2),
-                                     .slow = PICK(&draw, 0, .02, .1)},
-                .05);
+    draw_weather(&draw,
+                 (struct sim_network){.loss = PICK(&draw, 0, .02, .1, .3),
+                                      .doubled = PICK(&draw, 0, .05, .2),
+                                      .slow = PICK(&draw, 0, .02, .1)},
+                 .05);
     chaos_demands(&draw, .5);
-    faults(&draw, uniform(&draw, 3, 9), PICK(&draw, 2, 4), chaos_fault);
+    faults(&draw, draw_uniform(&draw, 3, 9), PICK(&draw, 2, 4), chaos_fault);
 }
 
 /* ---- crowd: the same with many nodes ---- */
@@ -206,17 +95,17 @@ static void crowd_begin(struct sim *sim, uint64_t seed) {
     timers.drain = 3000;
     timers.grace = 800;
     draw.seconds = n > 32 ? 12 : n > 20 ? 18 : 24;
-    start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 25, 50, 90), &timers);
-    if (n <= 24 && chance(&draw, .3)) {
-        reload(&draw, 5, 10);
+    draw_start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 25, 50, 90), &timers);
+    if (n <= 24 && draw_chance(&draw, .3)) {
+        draw_reload(&draw, 5, 10);
     }
-    bad_weather(&draw,
-                (struct sim_network){.loss = PICK(&draw, 0, .02, .1),
-                                     .doubled = PICK(&draw, 0, .05),
-                                     .slow = PICK(&draw, 0, .02)},
-                .02);
+    draw_weather(&draw,
+                 (struct sim_network){.loss = PICK(&draw, 0, .02, .1),
+                                      .doubled = PICK(&draw, 0, .05),
+                                      .slow = PICK(&draw, 0, .02)},
+                 .02);
     chaos_demands(&draw, .3);
-    faults(&draw, uniform(&draw, 3, 5), PICK(&draw, 1, 2), chaos_fault);
+    faults(&draw, draw_uniform(&draw, 3, 5), PICK(&draw, 1, 2), chaos_fault);
 }
 
 /* ---- nasty: no slack, everything wanted, messages seconds late and doubled ---- */
@@ -225,11 +114,11 @@ static void nasty_demands(struct draw *draw) {
     struct sim *sim = draw->sim;
 
     for (double at = 0; at < draw->seconds; at += PICK(draw, .7, 2, 4, 8)) {
-        int mode = (int)sim_draw(&draw->random, 4), hero = any_node(draw);
+        int mode = (int)sim_draw(&draw->random, 4), hero = draw_node(draw);
         for (int i = 0; i <= draw->n; i++) {
-            struct sim_step *step = fault(draw, at, STEP_DEMAND, i, 0);
+            struct sim_step *step = draw_fault(draw, at, STEP_DEMAND, i, 0);
             for (int key = 0; key < sim->keys; key++) {
-                int32_t l = limit_of(sim, key);
+                int32_t l = draw_limit(sim, key);
                 step->demand[key] = mode == 0   ? (i == hero ? 2 * l : 0)
                                     : mode == 1 ? 2 * l
                                     : mode == 2 ? 0
@@ -240,27 +129,27 @@ static void nasty_demands(struct draw *draw) {
 }
 
 static void nasty_fault(struct draw *draw, double at) {
-    int any = any_node(draw), node = chance(draw, .5) ? SIM_LEADER : any;
-    double x = uniform(draw, 0, 1);
+    int any = draw_node(draw), node = draw_chance(draw, .5) ? SIM_LEADER : any;
+    double x = draw_uniform(draw, 0, 1);
 
     if (x < .25) {
-        fault(draw, at, STEP_HOST_CRASH, node, PICK(draw, .05, .3, 2, 10));
+        draw_fault(draw, at, STEP_HOST_CRASH, node, PICK(draw, .05, .3, 2, 10));
     } else if (x < .35) {
         for (int i = 0; i < draw->n; i++) {
-            if (chance(draw, .5)) {
-                fault(draw, at, STEP_HOST_CRASH, i, .05);
+            if (draw_chance(draw, .5)) {
+                draw_fault(draw, at, STEP_HOST_CRASH, i, .05);
             }
         }
     } else if (x < .5) {
-        fault(draw, at, STEP_BRIDGE_CRASH, node, PICK(draw, .05, 2, 8));
+        draw_fault(draw, at, STEP_BRIDGE_CRASH, node, PICK(draw, .05, 2, 8));
     } else if (x < .7) {
-        fault(draw, at, STEP_PAUSE, node, PICK(draw, 1.4, 3, 6, 12));
+        draw_fault(draw, at, STEP_PAUSE, node, PICK(draw, 1.4, 3, 6, 12));
     } else {
-        uint64_t part = chance(draw, .6) ? (uint64_t)1 << any : random_part(draw);
-        double y = uniform(draw, 0, 1);
+        uint64_t part = draw_chance(draw, .6) ? (uint64_t)1 << any : draw_part(draw);
+        double y = draw_uniform(draw, 0, 1);
         bool out = y < .75;
         bool in = y > .2;
-        cut(draw, at, part, out, in, PICK(draw, 1, 3, 5, 9, 16, 30));
+        draw_cut(draw, at, part, out, in, PICK(draw, 1, 3, 5, 9, 16, 30));
     }
 }
 
@@ -271,29 +160,29 @@ static void nasty_begin(struct sim *sim, uint64_t seed) {
     struct core_timers timers = sim_short_timers();
 
     draw.seconds = PICK(&draw, 30, 50);
-    start(&draw, seed, limits, 3, (uint32_t)PICK(&draw, 50, 90), &timers);
+    draw_start(&draw, seed, limits, 3, (uint32_t)PICK(&draw, 50, 90), &timers);
     sim->hold_s = PICK(&draw, 1, 4);
-    if (chance(&draw, .33)) {
-        reload(&draw, 5, draw.seconds / 2);
+    if (draw_chance(&draw, .33)) {
+        draw_reload(&draw, 5, draw.seconds / 2);
     }
     sim->weather_full = sim_full_segments(seed);
     double slow_action = PICK(&draw, 0, .02, .2);
-    bad_weather(&draw,
-                (struct sim_network){.loss = PICK(&draw, 0, .05, .2),
-                                     .doubled = PICK(&draw, .1, .4),
-                                     .nasty = PICK(&draw, .02, .1, .25)},
-                slow_action);
+    draw_weather(&draw,
+                 (struct sim_network){.loss = PICK(&draw, 0, .05, .2),
+                                      .doubled = PICK(&draw, .1, .4),
+                                      .nasty = PICK(&draw, .02, .1, .25)},
+                 slow_action);
     nasty_demands(&draw);
-    faults(&draw, uniform(&draw, 3, 8), PICK(&draw, 2, 4), nasty_fault);
+    faults(&draw, draw_uniform(&draw, 3, 8), PICK(&draw, 2, 4), nasty_fault);
 }
 
 /* ---- churn: cut-off idle nodes that wake up, a coordinator killed again and again ---- */
 
 static void churn_demand(struct draw *draw, double at, int node, bool busy) {
-    struct sim_step *step = fault(draw, at, STEP_DEMAND, node, 0);
+    struct sim_step *step = draw_fault(draw, at, STEP_DEMAND, node, 0);
 
     for (int key = 0; key < draw->sim->keys; key++) {
-        int32_t l = limit_of(draw->sim, key);
+        int32_t l = draw_limit(draw->sim, key);
         step->demand[key] =
             (int32_t)(busy ? PICK(draw, 2 * l, 2 * l, l * .5) : PICK(draw, 0, 0, 1));
     }
@@ -303,33 +192,34 @@ static void churn_kills(struct draw *draw) {
     double gap = PICK(draw, 3, 4, 6, 10);
     int always = (int)sim_draw(&draw->random, 7);
 
-    for (double at = uniform(draw, 10, 40); at < draw->seconds;
-         at += uniform(draw, .6, 1.4) * gap) {
+    for (double at = draw_uniform(draw, 10, 40); at < draw->seconds;
+         at += draw_uniform(draw, .6, 1.4) * gap) {
         int way = always < 5 ? always : (int)sim_draw(&draw->random, 5);
         double s = way == 2 ? PICK(draw, 1, 10) : PICK(draw, .05, 5);
         if (way == 1) {
-            fault(draw, at, STEP_PAUSE, SIM_LEADER, 2);
+            draw_fault(draw, at, STEP_PAUSE, SIM_LEADER, 2);
         } else if (way == 3) {
-            fault(draw, at, STEP_HOST_CRASH, SIM_LEADER, s);
+            draw_fault(draw, at, STEP_HOST_CRASH, SIM_LEADER, s);
         } else if (way == 4) {
-            fault(draw, at, STEP_LEAVE, SIM_LEADER, s);
+            draw_fault(draw, at, STEP_LEAVE, SIM_LEADER, s);
         } else {
-            fault(draw, at, STEP_BRIDGE_CRASH, SIM_LEADER, way == 0 ? .05 : s);
+            draw_fault(draw, at, STEP_BRIDGE_CRASH, SIM_LEADER, way == 0 ? .05 : s);
         }
     }
 }
 
 static void churn_isolate(struct draw *draw, double at, double longest) {
-    int victim = any_node(draw);
-    double y = uniform(draw, 0, 1);
+    int victim = draw_node(draw);
+    double y = draw_uniform(draw, 0, 1);
     bool out = y <= .85, in = y >= .15;
 
-    if (chance(draw, .7)) {
+    if (draw_chance(draw, .7)) {
         churn_demand(draw, at, victim, false);
     }
     at += PICK(draw, .1, 6);
-    cut(draw, at, (uint64_t)1 << victim, out, in, PICK(draw, 8, 20, 40, 70));
-    churn_demand(draw, at + uniform(draw, .5, chance(draw, .5) ? 5 : longest), victim, true);
+    draw_cut(draw, at, (uint64_t)1 << victim, out, in, PICK(draw, 8, 20, 40, 70));
+    churn_demand(draw, at + draw_uniform(draw, .5, draw_chance(draw, .5) ? 5 : longest), victim,
+                 true);
 }
 
 static void churn_begin(struct sim *sim, uint64_t seed) {
@@ -345,27 +235,28 @@ static void churn_begin(struct sim *sim, uint64_t seed) {
     timers.rotation = 4000;
     timers.cool = (uint32_t)PICK(&draw, 2000, 8000);
     draw.seconds = PICK(&draw, 40, 60);
-    start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 50, 90), &timers);
+    draw_start(&draw, seed, limits, 2, (uint32_t)PICK(&draw, 50, 90), &timers);
     sim->hold_s = PICK(&draw, 1, 10);
     sim->tail = PICK(&draw, 0, .04, .2);
     sim->weather_full = sim_full_segments(seed);
     double slow_action = PICK(&draw, 0, .05);
-    bad_weather(&draw,
-                (struct sim_network){.loss = PICK(&draw, 0, .05),
-                                     .doubled = PICK(&draw, 0, .2),
-                                     .nasty = PICK(&draw, 0, .02, .1)},
-                slow_action);
+    draw_weather(&draw,
+                 (struct sim_network){.loss = PICK(&draw, 0, .05),
+                                      .doubled = PICK(&draw, 0, .2),
+                                      .nasty = PICK(&draw, 0, .02, .1)},
+                 slow_action);
     for (int i = 0; i < n; i++) {
-        churn_demand(&draw, 0, i, chance(&draw, .6));
+        churn_demand(&draw, 0, i, draw_chance(&draw, .6));
     }
-    for (double at = 8; at < draw.seconds; at += uniform(&draw, 3, 15)) {
+    for (double at = 8; at < draw.seconds; at += draw_uniform(&draw, 3, 15)) {
         for (int i = 0; i < n; i++) {
-            if (chance(&draw, .3)) {
-                churn_demand(&draw, at, i, chance(&draw, .6));
+            if (draw_chance(&draw, .3)) {
+                churn_demand(&draw, at, i, draw_chance(&draw, .6));
             }
         }
     }
-    for (double at = uniform(&draw, 7, 14); at < draw.seconds; at += uniform(&draw, 10, 40)) {
+    for (double at = draw_uniform(&draw, 7, 14); at < draw.seconds;
+         at += draw_uniform(&draw, 10, 40)) {
         churn_isolate(&draw, at, 2 * (5 + 4 + 1) + 6);
     }
     churn_kills(&draw);
@@ -396,7 +287,7 @@ void scenario_compare(struct sim *sim, uint64_t seed, int level) {
     struct draw draw = {.sim = sim, .random = seed * 32452843 + 5, .seconds = 180};
 
     start_compared(&draw, seed);
-    bad_weather(&draw, levels[level].weather, 0);
+    draw_weather(&draw, levels[level].weather, 0);
     chaos_demands(&draw, .5);
     if (levels[level].gap > 0) {
         faults(&draw, sim_draw_exponential(&draw.random, levels[level].gap), levels[level].gap,
@@ -407,16 +298,16 @@ void scenario_compare(struct sim *sim, uint64_t seed, int level) {
 void scenario_reclaim(struct sim *sim, uint64_t seed, int victim) {
     struct draw draw = {.sim = sim, .random = seed * 49979687 + 9};
 
-    draw.seconds = 40 + uniform(&draw, 0, 1);
+    draw.seconds = 40 + draw_uniform(&draw, 0, 1);
     start_compared(&draw, seed);
     sim->tail = 0; /* nobody over the limit by a connection that outlived its lease */
     for (int i = 0; i < draw.n; i++) {
-        struct sim_step *step = fault(&draw, 5, STEP_DEMAND, i, 0);
+        struct sim_step *step = draw_fault(&draw, 5, STEP_DEMAND, i, 0);
         for (int key = 0; key < sim->keys; key++) {
-            step->demand[key] = 2 * limit_of(sim, key);
+            step->demand[key] = 2 * draw_limit(sim, key);
         }
     }
-    fault(&draw, draw.seconds, STEP_HOST_CRASH, victim, 1e6);
+    draw_fault(&draw, draw.seconds, STEP_HOST_CRASH, victim, 1e6);
 }
 
 const struct sim_scenario sim_scenarios[] = {
