@@ -124,6 +124,33 @@ static const struct core_record *find_record(const struct core_heartbeat *heartb
     return NULL;
 }
 
+/* It was unknown: what it holds is no longer part of M. */
+static void take_from_mass(struct core *core, const struct core_heartbeat *heartbeat, int at,
+                           const struct core_record *record, uint32_t key, int32_t held) {
+    const struct peer *peer = &core->peer[at];
+    struct row *row = &core->row[key];
+    const struct entry *entry = coordinator_entry(core, key, at);
+    bool valid = heartbeat->join == CORE_JOIN_VALID;
+    bool unknown = peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
+    /* The others that are unknown have their reserves, however much this one says. */
+    int64_t least_mass = coordinator_unknown_reserves(core, key) - (unknown ? entry->reserve : 0);
+    /* With something pending it may have said before that it holds less than its home, or than
+     * its reserve, and others have that. Until they are known it stays with them. */
+    int32_t said = record != NULL ? clamp(record->held) : 0;
+    bool less = heartbeat->proposed != 0 && said < held && !MUTANT(core, MUTANT_HOME_PENDING);
+
+    if (MUTANT(core, MUTANT_RESERVE_PENDING)) {
+        less = less && record == NULL && valid;
+    }
+    int32_t counted = less ? said : held;
+    bool certain = valid && !coordinator_pending(core) && !core->counter[key].observed;
+    core->stats.mass_negative += certain && row->mass < counted ? 1 : 0;
+    row->mass -= counted;
+    if (row->mass < least_mass) {
+        row->mass = MUTANT(core, MUTANT_NO_OTHERS) && row->mass < 0 ? 0 : (int32_t)least_mass;
+    }
+}
+
 static void count_held(struct core *core, const struct core_heartbeat *heartbeat, int at,
                        bool new_boot, uint32_t key) {
     struct peer *peer = &core->peer[at];
@@ -141,29 +168,15 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     if (!entry->present) {
         entry->present = true;
         entry->out = held;
-        /* The others that are unknown have their reserves, however much this one says. */
-        bool unknown = peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
-        int64_t least_mass =
-            coordinator_unknown_reserves(core, key) - (unknown ? entry->reserve : 0);
-        /* With something pending it may have said before that it holds less than its home, or than
-         * its reserve, and others have that. Until they are known it stays with them. */
-        int32_t said = record != NULL ? clamp(record->held) : 0;
-        bool less = heartbeat->proposed != 0 && said < held && !MUTANT(core, MUTANT_HOME_PENDING);
-        if (MUTANT(core, MUTANT_RESERVE_PENDING)) {
-            less = less && record == NULL && valid;
-        }
-        int32_t counted = less ? said : held;
-        core->stats.mass_negative += row->mass < counted && !core->counter[key].observed ? 1 : 0;
-        row->mass -= counted;
-        if (row->mass < least_mass) {
-            row->mass = MUTANT(core, MUTANT_NO_OTHERS) && row->mass < 0 ? 0 : (int32_t)least_mass;
-        }
+        take_from_mass(core, heartbeat, at, record, key, held);
     } else {
         /* Its session is over for certain, by its own hand when it leaves: that is what it has. */
         bool over =
             new_boot || peer->state == PEER_LOST || peer->state == PEER_GONE || heartbeat->leaving;
         entry->out = over || held > entry->out ? held : entry->out;
     }
+    /* Without a session it may speak of what has drained since. */
+    row->too_much = row->too_much || (!valid && deal_free(core, key) < 0);
     entry->share = entry->out;
     if (record != NULL) {
         entry->wants = clamp(record->wants);

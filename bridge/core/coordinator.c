@@ -27,6 +27,14 @@ bool coordinator_unknown(const struct core *core) {
     return false;
 }
 
+bool coordinator_pending(const struct core *core) {
+    bool pending = core->pending.members != 0;
+    for (int i = 0; i < core->peers; i++) {
+        pending = pending || core->peer[i].proposed != 0;
+    }
+    return pending;
+}
+
 int64_t coordinator_unknown_reserves(const struct core *core, uint32_t key) {
     int64_t sum = 0;
     for (int i = 0; i < core->peers; i++) {

@@ -425,7 +425,9 @@ bool core_member_state(const struct core *core, uint64_t member, struct core_mem
 struct core_stats {
     uint64_t takeovers, grants, admissions, heartbeats, records, deals;
     uint64_t mass_negative, valid_gone,
-        over_dealt;   /**< accounts that should never be wrong, but were: of what is enforced */
+        over_dealt;   /**< accounts that should never be wrong, but were: of what is enforced.
+                           That a join says more than there is, because it speaks of what has
+                           drained since or of what it no longer holds, is not among them */
     uint64_t ignored; /**< messages that were absurd */
 };
 struct core_stats core_stats(const struct core *core);

@@ -200,13 +200,28 @@ static void grow(struct core *core, uint32_t key, const struct table *table, int
     }
 }
 
+/* For people: more is out than there is, and that is not because a member is counted with more than
+ * it holds, by an old reading or while something is pending. */
+static void count_over_dealt(struct core *core, uint32_t key) {
+    struct row *row = &core->row[key];
+
+    if (!coordinator_complete(core)) {
+        return;
+    }
+    if (deal_free(core, key) >= 0) {
+        row->too_much = false;
+    } else if (coordinator_pending(core)) {
+        row->too_much = true;
+    } else if (!row->too_much && !core->counter[key].observed &&
+               deal_limit(core, key) == core->counter[key].limit) {
+        core->stats.over_dealt++;
+    }
+}
+
 void deal_row(struct core *core, uint64_t now, uint32_t key) {
     struct table table;
 
-    if (deal_free(core, key) < 0 && coordinator_complete(core) && !core->counter[key].observed &&
-        deal_limit(core, key) == core->counter[key].limit) {
-        core->stats.over_dealt++;
-    }
+    count_over_dealt(core, key);
     deal_reserves(core, key);
     gather(core, key, &table);
     int64_t cap =

@@ -97,6 +97,7 @@ struct entry {
 struct row {
     bool present, dirty;
     bool granting; /* some grant is not confirmed */
+    bool too_much; /* more is out than there is, and that is explained */
     uint8_t asks;
     uint64_t ask_due;    /* when to ask what members want of it; CORE_NEVER: all have said so */
     uint32_t place;      /* in core->active */
@@ -382,6 +383,8 @@ uint64_t coordinator_due(const struct core *core);
 bool coordinator_complete(const struct core *core);
 /** Somebody is PEER_UNKNOWN or PEER_UNKNOWN_GONE. */
 bool coordinator_unknown(const struct core *core);
+/** Something is proposed or promised, here or by a member, as far as is known. */
+bool coordinator_pending(const struct core *core);
 static inline struct entry *coordinator_entry(const struct core *core, uint32_t key, int peer) {
     return &core->entry[(size_t)key * CORE_MEMBERS_MAX + (size_t)peer];
 }

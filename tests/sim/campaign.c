@@ -52,8 +52,7 @@ static void run_seed(struct sim *sim, const struct sim_campaign *campaign, struc
     tally->runs++;
     tally->over += verdict == SIM_OVER;
     tally->stuck += verdict == SIM_STUCK;
-    tally->accounts +=
-        sim->stats.mass_negative + sim->stats.valid_gone + sim->stats.over_dealt != 0;
+    tally->accounts += verdict == SIM_DOUBT;
     for (int i = 0; i < SIM_COUNTS; i++) {
         tally->count[i] += sim->count[i];
     }
@@ -244,7 +243,7 @@ int campaign_run(const struct sim_campaign *campaign) {
         }
     }
     print_tally(&sum, took);
-    if (sum.over + sum.stuck != 0) {
+    if (sum.over + sum.stuck + sum.accounts != 0) {
         tell_failures(campaign, board);
         good = false;
     }

@@ -36,6 +36,10 @@ void host_fill_up(struct sim *sim, int node, int key);
 void host_on_close(struct sim *sim, const struct sim_event *event);
 void host_on_workers(struct sim *sim, const struct sim_event *event);
 
+/** After an event: does what a coordinator counts cover what is held? If not, sim->doubt says so.
+ */
+void accounts_check(struct sim *sim, const struct sim_event *event);
+
 /** Perform what the core asked for, as far as the bridge gets. */
 void shell_perform_all(struct sim *sim, int node);
 sim_time shell_stopped_until(const struct sim_node *n);

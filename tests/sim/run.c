@@ -20,6 +20,20 @@ static void count_cores(struct sim *sim) {
     sim->count[COUNT_COMMITS] = sim->epoch > 1 ? sim->epoch - 1 : 0;
 }
 
+static bool wrong_in_stats(const struct sim *sim) {
+    return sim->stats.mass_negative + sim->stats.valid_gone + sim->stats.over_dealt != 0;
+}
+
+static enum sim_verdict verdict(const struct sim *sim) {
+    if (sim->over != 0) {
+        return SIM_OVER;
+    }
+    if (sim->stuck[0] != '\0') {
+        return SIM_STUCK;
+    }
+    return sim->doubt[0] != '\0' || wrong_in_stats(sim) ? SIM_DOUBT : SIM_GOOD;
+}
+
 enum sim_verdict run_one(struct sim *sim, const struct sim_request *request) {
     sim->noise = request->noise;
     sim->only = request->only;
@@ -38,7 +52,7 @@ enum sim_verdict run_one(struct sim *sim, const struct sim_request *request) {
         sim_settle(sim);
     }
     count_cores(sim);
-    return sim->over != 0 ? SIM_OVER : sim->stuck[0] != '\0' ? SIM_STUCK : SIM_GOOD;
+    return verdict(sim);
 }
 
 void run_print_verdict(const struct sim *sim, const struct sim_request *request, FILE *out) {
@@ -46,8 +60,13 @@ void run_print_verdict(const struct sim *sim, const struct sim_request *request,
     if (sim->over != 0) {
         fprintf(out, "counter %d went over its limit by %lld at %.3f s\n", sim->over_key,
                 (long long)sim->over_by, (double)sim->over_at / 1e6);
+    } else if (sim->stuck[0] != '\0') {
+        fprintf(out, "%s\n", sim->stuck);
+    } else if (sim->doubt[0] != '\0') {
+        fprintf(out, "doubtful: %s\n", sim->doubt);
     } else {
-        fprintf(out, "%s\n", sim->stuck[0] != '\0' ? sim->stuck : "good");
+        fprintf(out, "%s\n",
+                wrong_in_stats(sim) ? "doubtful: a coordinator dealt more than there is" : "good");
     }
 }
 

@@ -26,6 +26,10 @@ static bool fails(struct shrinker *s, struct sim_request *request) {
         request->until_s = (double)sim->over_at / 1e6 + .001;
         request->trace_key = sim->over_key + 1;
     }
+    if (same && s->verdict == SIM_DOUBT && sim->doubt[0] != '\0') {
+        request->until_s = (double)sim->doubt_at / 1e6 + .001;
+        request->trace_key = sim->doubt_key + 1;
+    }
     sim_clear(sim);
     return same;
 }

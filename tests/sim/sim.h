@@ -293,6 +293,9 @@ struct sim {
     int over_key;
     int64_t over_by;
     char stuck[160];
+    char doubt[160]; /* accounts that did not cover what was held, the first time; empty: none */
+    sim_time doubt_at;
+    int doubt_key;
     uint64_t connection_ids;
     uint64_t count[SIM_COUNTS];
     struct core_stats stats; /* of all cores that ended */
@@ -439,7 +442,8 @@ struct sim_request {
     int trace_key; /* as in struct sim */
     FILE *out;     /* of the trace; NULL: it is only counted */
 };
-enum sim_verdict { SIM_GOOD, SIM_OVER, SIM_STUCK };
+/** SIM_DOUBT: nothing went over, but it might have: a coordinator's accounts were wrong. */
+enum sim_verdict { SIM_GOOD, SIM_OVER, SIM_STUCK, SIM_DOUBT };
 /** Run it in a world that was cleared or is all 0. What happened can be read until sim_clear(). */
 enum sim_verdict run_one(struct sim *sim, const struct sim_request *request);
 /** Say what was wrong, in a line. */

@@ -60,6 +60,7 @@ void sim_run(struct sim *sim, double until_s) {
             node_handle(sim, &event);
             break;
         }
+        accounts_check(sim, &event);
     }
     sim->now = sim->over != 0 && !sim->go_on ? sim->now : until;
 }
