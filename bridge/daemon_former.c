@@ -122,14 +122,13 @@ static bool said_by(const struct daemon *daemon, uint32_t place, struct core_mem
            (out->vouched_dead || (out->heard != 0 && daemon->now <= out->heard + HEARD_MS));
 }
 
-/* Who can be heard has promised a configuration for the next epoch. @return its digest; 0: nobody
- * has, or several of them (never). */
+/* Who can be heard has promised a configuration beyond what is committed here (by a new node,
+ * nothing), and not committed it. @return its digest; 0: nobody has. Several of them never have. */
 static uint64_t promised_by_others(const struct daemon *daemon,
                                    const struct core_config_state *own) {
     for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
         struct core_member_state said;
-        if (said_by(daemon, i, &said) && !said.vouched_dead && said.epoch == own->committed &&
-            said.ready == own->committed + 1)
+        if (said_by(daemon, i, &said) && !said.vouched_dead && said.ready > own->committed)
             return said.ready_digest;
     }
     return 0;

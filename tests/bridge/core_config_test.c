@@ -175,6 +175,7 @@ static void test_the_way_out_of_a_promise(void **state) {
     const int32_t first[] = {60, 60}, second[] = {90, 90};
     (void)state;
 
+    sim->no_former = true; /* a bridge that has it no more: somebody must load it */
     sim_run(sim, 5);
     sim_add_config(sim, 7, first);
     sim_add_config(sim, 7, second);
@@ -206,6 +207,57 @@ static void test_the_way_out_of_a_promise(void **state) {
         assert_int_equal(node_cap(sim, i, 0), 30);
     }
     finish(sim);
+}
+
+static double nothing_for_2(struct sim *sim, int from, int to, struct sim_message *message) {
+    return now(sim) > 6 && now(sim) < 12 && to == 2 ? -1
+                                                    : no_agreement_for_2(sim, from, to, message);
+}
+
+/* The same with what shells do: all who have promised, or hear of it, take the second file after
+ * the first; who had not heard of it goes back. */
+static void first_comes_first(double (*intercept)(struct sim *, int, int, struct sim_message *),
+                              uint64_t back) {
+    struct sim *sim = world(3, 30, 50, 0);
+    const int32_t first[] = {60, 60}, second[] = {90, 90};
+
+    sim_run(sim, 5);
+    sim_add_config(sim, 7, first);
+    sim_add_config(sim, 7, second);
+    sim->intercept = intercept;
+    sim->settling = true; /* every promise can be stored */
+    for (int i = 0; i < 3; i++) {
+        node_load_file(sim, i, 1);
+    }
+    sim_run(sim, 11.9);
+    assert_int_equal(config_of(sim, 0).promised, 2);
+    assert_int_equal(config_of(sim, 2).promised, 0);
+    for (int i = 0; i < 3; i++) {
+        node_load_file(sim, i, 2);
+    }
+    int pending = back != 0 ? 2 : 1;
+    assert_int_equal(config_of(sim, 2).pending_digest, sim->config[pending].membership.digest);
+    if (back != 0) {
+        node_host_crash(sim, 2, 0.1); /* what was proposed is on the disk */
+    }
+    sim_run(sim, 40);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sim->node[i].config, 2);
+        assert_int_equal(sim->node[i].epoch, 3);
+        assert_int_equal(node_cap(sim, i, 0), 30);
+    }
+    assert_int_equal(sim->count[COUNT_BACK], back);
+    finish(sim);
+}
+
+static void test_a_file_waits_behind_what_others_have_promised(void **state) {
+    (void)state;
+    first_comes_first(no_agreement_for_2, 0);
+}
+
+static void test_a_file_goes_for_what_others_have_promised(void **state) {
+    (void)state;
+    first_comes_first(nothing_for_2, 1);
 }
 
 static void test_new_nodes_found_a_cluster(void **state) {
@@ -300,6 +352,8 @@ int main(void) {
         cmocka_unit_test(test_the_lowest_limit_counts),
         cmocka_unit_test(test_a_wrong_file_is_replaced_and_withdrawn),
         cmocka_unit_test(test_the_way_out_of_a_promise),
+        cmocka_unit_test(test_a_file_waits_behind_what_others_have_promised),
+        cmocka_unit_test(test_a_file_goes_for_what_others_have_promised),
         cmocka_unit_test(test_new_nodes_found_a_cluster),
         cmocka_unit_test(test_a_new_node_adopts_what_is_committed),
         cmocka_unit_test(test_a_file_that_is_not_here),

@@ -142,6 +142,7 @@ static double turns_intercept(struct sim *sim, int from, int to, struct sim_mess
 
 void new_turns_begin(struct sim *sim, uint64_t seed) {
     new_behind_begin(sim, seed);
+    sim->no_former = true; /* nothing but the core's rule is in the way */
     sim->intercept = turns_intercept;
     for (uint32_t i = 0; i < sim->steps; i++) {
         if (sim->step[i].type == STEP_STORY && sim->step[i].a == RETURNS_C) {
@@ -196,6 +197,7 @@ void founder_bound_begin(struct sim *sim, uint64_t seed) {
     const int32_t limit = 30;
 
     found_alone_begin(sim, seed);
+    sim->no_former = true; /* A and B turn away from it, whatever C says */
     sim_add_config(sim, 7, &limit);
     at(sim, moment(sim, 16, 17), THIRD_FILE);
     at(sim, 38, C_KNOWS);

@@ -75,39 +75,42 @@ void files_changed(struct sim *sim, int node) {
 }
 
 /* Something was pending: the session ends in the segment before that goes. */
-static void replace(struct sim *sim, int node, const struct core_membership *membership) {
+static void replace(struct sim *sim, int node, int file) {
     struct sim_node *n = &sim->node[node];
     double slow = sim->slow_action;
     int before = n->loaded;
 
-    n->loaded = n->file;
+    n->loaded = file;
     files_define(sim, node);
     n->loaded = before;
     sim->slow_action = 0;
-    core_config_propose(n->core, sim_local(sim, node), membership);
+    core_config_propose(n->core, sim_local(sim, node), &sim->config[file].membership);
     shell_perform_all(sim, node);
     sim->slow_action = slow;
-    n->loaded = n->file;
+    n->loaded = file;
+    former_store(sim, node);
     node_workers(sim, node);
 }
 
-static void load(struct sim *sim, int node) {
+void files_load(struct sim *sim, int node, int file) {
     struct sim_node *n = &sim->node[node];
-    const struct core_membership *membership = &sim->config[n->file].membership;
+    const struct core_membership *membership = &sim->config[file].membership;
     enum core_config_result result = core_config_check(n->core, membership);
 
-    if (result != CORE_CONFIG_PROPOSED && result != CORE_CONFIG_WITHDRAWN) {
+    if ((result != CORE_CONFIG_PROPOSED && result != CORE_CONFIG_WITHDRAWN) ||
+        former_binds(sim, node)) {
         return; /* it lies there, and waits for what is promised */
     }
-    sim_log(sim, "node %d: loads configuration %d", node, n->file);
+    sim_log(sim, "node %d: loads configuration %d", node, file);
     struct core_config_state state = core_config_state(n->core);
     n->promise = state.promised != 0 || state.overtaken ? n->promise : -1;
     n->fits_told = false;
     if (n->loaded != n->config) {
-        replace(sim, node, membership);
+        replace(sim, node, file);
         return;
     }
-    n->loaded = n->file;
+    n->loaded = file;
+    former_store(sim, node);
     files_define(sim, node);
     core_config_propose(n->core, sim_local(sim, node), membership);
     shell_perform_all(sim, node);
@@ -127,7 +130,7 @@ void node_load_file(struct sim *sim, int node, int file) {
     }
     n->file = file;
     if (n->bridge) {
-        load(sim, node);
+        files_load(sim, node, file);
     }
 }
 
@@ -166,6 +169,7 @@ void files_commit(struct sim *sim, int node, const struct core_action *action) {
             n->counter[key].record = n->counter[key].record && !files_differ(sim, n, key);
         }
         n->config = n->loaded;
+        n->proposed = 0;
     }
     n->epoch = action->commit.epoch;
     n->promise = -1;
@@ -218,6 +222,7 @@ void node_return(struct sim *sim, int node, int file) {
     sim->dead &= ~((uint64_t)1 << node);
     n->exists = true;
     n->config = n->promise = -1;
+    n->proposed = 0;
     n->epoch = n->promise_epoch = 0;
     n->file = n->loaded = file;
     sim_at(sim, .01, (struct sim_event){.type = EVENT_HOST_UP, .node = node});
@@ -237,8 +242,8 @@ static bool can_be_committed(const struct sim *sim, int file, uint64_t epoch) {
     return true;
 }
 
-/* Every file must be the one that somebody has promised, until that is committed. */
-static int wanted_file(const struct sim *sim) {
+/* What somebody has promised, until that is committed: who does not have it must be given it. */
+static int promised_file(const struct sim *sim) {
     uint64_t epoch = newest(sim);
 
     for (int i = 0; i < sim->top; i++) {
@@ -279,7 +284,7 @@ static void set_up_missing(struct sim *sim, int file) {
 }
 
 void files_operate(struct sim *sim) {
-    int file = wanted_file(sim);
+    int file = promised_file(sim);
 
     set_up_missing(sim, sim->configs - 1);
     for (int i = 0; i < sim->top; i++) {
@@ -288,8 +293,9 @@ void files_operate(struct sim *sim) {
             continue;
         }
         bool foreign = core_config_state(n->core).foreign != 0;
-        int own = foreign ? sim->committed : file; /* "copy its file here" */
-        if (n->file != own) {
+        int own = former_known(sim, n, file) ? sim->configs - 1 : file;
+        own = foreign ? sim->committed : own;     /* "copy its file here" */
+        if (n->file != own || n->loaded != own) { /* it waits: has that come to an end? */
             node_load_file(sim, i, own);
         }
         if (n->loaded != n->config) {

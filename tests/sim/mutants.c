@@ -60,6 +60,7 @@ const struct mutant mutants[] = {
     {MUTANT_OLD_MAJORITY, "23",
      "a majority of what is committed alone gives the lease for a commit", "old-majority", 20},
     {MUTANT_PROMISE_NOT_KEPT, "22", "a promise is forgotten at a restart", "reloads", 300},
+    {WORLD_NO_FORMER, "22", "what others have promised is not proposed again", "reloads", 3000},
     {MUTANT_FOREIGN_GOES_ON, "25", "who does not have what is committed goes on", "reloads", 300},
     {MUTANT_RECORD_STAYS, "23", "a share is thought to outlive a commit", "reloads", 300},
     {MUTANT_BELOW_RESERVE, "21", "who has only proposed counts with less than its reserve",
@@ -82,7 +83,7 @@ const struct mutant mutants[] = {
     {MUTANT_VOUCH_LASTS, "27", "who was dead once is dead after the next commit", "was-dead", 20},
     {MUTANT_TAKE_OVER_SEEN, "28", "takes over though another group can be seen", "seen", 20},
     {MUTANT_ENFORCE_UNCHANGED, "35", "a limit that comes to be enforced goes on as it was",
-     "observe", 300},
+     "observe", 3000},
     {MUTANT_OBSERVED_TRUE, "34", "what is only observed holds what it has in use", "observe", 300},
     {0, NULL, NULL, NULL, 0},
 };
@@ -96,6 +97,7 @@ void mutants_apply(struct sim *sim, int id) {
     sim->no_end = id == WORLD_NO_END;
     sim->forgets_promise = id == MUTANT_PROMISE_NOT_KEPT;
     sim->commit_raises = id == WORLD_COMMIT_RAISES;
+    sim->no_former = id == WORLD_NO_FORMER;
 }
 
 int mutants_run(bool stories) {

@@ -6,7 +6,13 @@
 #include "sim.h"
 
 /** Those of the world: hosts that do not do their part. After the core's. */
-enum { WORLD_NO_DRAIN = MUTANT_COUNT, WORLD_COMMIT_RAISES, WORLD_NO_END, WORLD_MUTANTS_END };
+enum {
+    WORLD_NO_DRAIN = MUTANT_COUNT,
+    WORLD_COMMIT_RAISES,
+    WORLD_NO_END,
+    WORLD_NO_FORMER,
+    WORLD_MUTANTS_END
+};
 
 struct mutant {
     int id;

@@ -34,6 +34,8 @@ static void start_bridge(struct sim *sim, int node) {
         abort();
     }
     files_define(sim, node);
+    former_store(sim, node);
+    n->back_next = 0;
     for (int key = 0; key < sim->keys; key++) {
         if (n->counter[key].record) {
             core_counter_restore(n->core, (uint32_t)key, n->counter[key].share,

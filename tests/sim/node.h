@@ -17,12 +17,23 @@ void files_options(const struct sim *sim, struct sim_node *n, struct core_option
 void files_define(struct sim *sim, int node);
 /** Load the file soon if it is another one than what is loaded. */
 void files_changed(struct sim *sim, int node);
+/** Propose this configuration, whatever lies there as the file. */
+void files_load(struct sim *sim, int node, int file);
 void files_promise(struct sim *sim, int node, const struct core_action *action);
 void files_commit(struct sim *sim, int node, const struct core_action *action);
 /** What an operator does who sees what the bridges report. */
 void files_operate(struct sim *sim);
 /** Who runs, promised and hears what: for the trace. */
 void files_show(struct sim *sim);
+
+/** What is loaded is promised by others: nothing else may take its place. */
+bool former_binds(struct sim *sim, int node);
+/** What is loaded is a proposal: remember it on the disk. */
+void former_store(struct sim *sim, int node);
+/** This node can go back to this configuration. */
+bool former_known(const struct sim *sim, const struct sim_node *n, int file);
+/** A heartbeat was heard: go back to what others have promised, when it was proposed here. */
+void former_heard(struct sim *sim, int node, const struct core_heartbeat *heartbeat);
 
 uint64_t host_key_hash(int key);
 /** Compute the node's homes and reserves, of all configurations. */

@@ -305,4 +305,7 @@ void node_message(struct sim *sim, int node, struct sim_message *message) {
     }
     hand_over(sim, node, message);
     shell_perform_all(sim, node);
+    if (message->type == CORE_SEND_HEARTBEAT) {
+        former_heard(sim, node, &message->heartbeat);
+    }
 }

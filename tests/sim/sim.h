@@ -163,6 +163,7 @@ enum sim_count {
     COUNT_GRANTS,
     COUNT_COMMITS,
     COUNT_RELOADS,
+    COUNT_BACK, /* nodes that went back to a file that others had promised */
     COUNT_JOINERS,
     COUNT_REMOVALS,
     COUNT_LARGE, /* runs with 16 nodes and more */
@@ -198,7 +199,8 @@ struct sim_node {
     /* on the disk, as indices; -1: none */
     int config, promise, file;
     uint64_t epoch, promise_epoch;
-    uint64_t vouched; /* the epoch after that in which somebody vouched for its death; 0: nobody */
+    uint32_t proposed; /* since the last commit: a mask */
+    uint64_t vouched;  /* the epoch after that in which somebody vouched for its death; 0: nobody */
     /* [configuration + 1]; see host_deal() */
     int32_t home[SIM_CONFIGS + 1][SIM_KEYS], reserve[SIM_CONFIGS + 1][SIM_KEYS];
     int32_t dealt_for; /* the file_limit they are of, plus 1 */
@@ -206,6 +208,7 @@ struct sim_node {
     /* the bridge */
     struct core *core;
     uint64_t generation; /* of events for it */
+    uint64_t back_next;  /* local: when it may go back to what others have promised, again */
     uint64_t tick_order; /* the tick event that counts */
     uint64_t tick_due;   /* local time of the one on its way; CORE_NEVER: there is none */
     bool busy;           /* stopped between two actions */
@@ -262,6 +265,7 @@ struct sim {
     bool no_pending;      /* nor keep to a pending configuration (a mutant) */
     bool no_end;          /* shares outlive their sessions (a mutant) */
     bool forgets_promise; /* a promise is not stored (a mutant) */
+    bool no_former;       /* what others have promised is not proposed again (a mutant) */
     bool commit_raises;   /* without a session, the home of a committed configuration (a mutant) */
     bool trace;
     FILE *out;       /* of the trace; NULL: it is only counted */
