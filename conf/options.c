@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "parse.h"
+#include "options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,26 +17,7 @@ enum {
     TAKE_OVER_MAX_MS = 7 * 86400 * 1000,
 };
 
-struct option;
-
-/* One option where it stands. */
-struct setting {
-    struct parse *parse;
-    const struct option *option;
-    uint32_t line;
-    const char *argument; /* the word after the option's name, of those that have one */
-    const char *value;    /* never empty */
-};
-
-struct option {
-    const char *name;
-    enum section_kind section;
-    void (*set)(const struct setting *setting);
-    bool argument; /* "member NAME = ..." */
-    bool repeats;  /* may stand in its section more than once */
-};
-
-static void wrong(const struct setting *setting, const char *what_to_do) {
+void option_wrong(const struct setting *setting, const char *what_to_do) {
     errors_add(&setting->parse->errors, setting->line, "%s = %s: %s", setting->option->name,
                setting->value, what_to_do);
 }
@@ -55,7 +36,7 @@ static void set_short_name(const struct setting *setting, char *out) {
     if (name_segment(setting->value))
         (void)snprintf(out, SLOTSHARE_NAME_MAX + 1, "%s", setting->value);
     else
-        wrong(setting, "write 1 to 64 letters, digits, '.', '_' and '-'");
+        option_wrong(setting, "write 1 to 64 letters, digits, '.', '_' and '-'");
 }
 
 static void set_segment(const struct setting *setting) {
@@ -68,7 +49,7 @@ static void set_cluster_name(const struct setting *setting) {
 
 static void set_path(const struct setting *setting, char **out) {
     if (*setting->value != '/') {
-        wrong(setting, "write a path that begins with '/'");
+        option_wrong(setting, "write a path that begins with '/'");
         return;
     }
     char *copy = strdup(setting->value);
@@ -87,23 +68,23 @@ static void set_state(const struct setting *setting) {
 }
 
 /* One of two words: yes or no, as they are called here. */
-static bool set_word(const struct setting *setting, const char *yes, const char *no, bool *out) {
+bool option_word(const struct setting *setting, const char *yes, const char *no, bool *out) {
     *out = strcasecmp(setting->value, yes) == 0;
     return *out || strcasecmp(setting->value, no) == 0;
 }
 
 static void set_tls(const struct setting *setting) {
     bool on = true;
-    if (!set_word(setting, "on", "off", &on))
-        wrong(setting, "write on or off");
+    if (!option_word(setting, "on", "off", &on))
+        option_wrong(setting, "write on or off");
     else
         setting->parse->plain = !on;
 }
 
 static void set_insecure(const struct setting *setting) {
     setting->parse->lines.insecure = setting->line;
-    if (!set_word(setting, "yes", "no", &setting->parse->insecure))
-        wrong(setting, "write yes or no");
+    if (!option_word(setting, "yes", "no", &setting->parse->insecure))
+        option_wrong(setting, "write yes or no");
 }
 
 static void set_certificate(const struct setting *setting) {
@@ -157,7 +138,7 @@ static void set_log(const struct setting *setting) {
     if (to_syslog || strcasecmp(setting->value, "stderr") == 0)
         setting->parse->conf->log_syslog = to_syslog;
     else
-        wrong(setting, "write stderr or syslog");
+        option_wrong(setting, "write stderr or syslog");
 }
 
 static void set_log_level(const struct setting *setting) {
@@ -168,7 +149,7 @@ static void set_log_level(const struct setting *setting) {
             return;
         }
     }
-    wrong(setting, "write error, warning, notice, info or debug");
+    option_wrong(setting, "write error, warning, notice, info or debug");
 }
 
 static void set_size(const struct setting *setting, int64_t min, int64_t max, uint32_t *out) {
@@ -180,7 +161,7 @@ static void set_size(const struct setting *setting, int64_t min, int64_t max, ui
     }
     (void)snprintf(what_to_do, sizeof what_to_do, "write a number from %lld to %lld",
                    (long long)min, (long long)max);
-    wrong(setting, what_to_do);
+    option_wrong(setting, what_to_do);
 }
 
 static void set_counters(const struct setting *setting) {
@@ -205,7 +186,7 @@ static void set_slots(const struct setting *setting) {
 static void set_replicate(const struct setting *setting) {
     setting->parse->conf->replicate_domains = true; /* if not, this line is the error to show */
     if (strcasecmp(setting->value, "outbound_domains") != 0)
-        wrong(setting, "write \"outbound_domains\", nothing else can be replicated");
+        option_wrong(setting, "write \"outbound_domains\", nothing else can be replicated");
 }
 
 static void add_member(const struct setting *setting, bool witness) {
@@ -237,165 +218,24 @@ static void set_witness(const struct setting *setting) {
 static void set_reserve(const struct setting *setting) {
     setting->parse->lines.reserve = setting->line;
     if (!value_percent(setting->value, &setting->parse->conf->reserve_percent))
-        wrong(setting, "write a whole percentage from 0% to 100%");
+        option_wrong(setting, "write a whole percentage from 0% to 100%");
 }
 
 static void set_session(const struct setting *setting) {
     if (!value_seconds(setting->value, SESSION_MIN_MS, SESSION_MAX_MS,
                        &setting->parse->conf->session_ms))
-        wrong(setting, "write seconds from 1 to 3600, such as 6 or 2.5");
+        option_wrong(setting, "write seconds from 1 to 3600, such as 6 or 2.5");
 }
 
 static void set_drain(const struct setting *setting) {
     if (!value_seconds(setting->value, 0, DRAIN_MAX_MS, &setting->parse->conf->drain_ms))
-        wrong(setting, "write seconds from 0 to 86400, such as 30 or 0.5");
+        option_wrong(setting, "write seconds from 0 to 86400, such as 30 or 0.5");
 }
 
 static void set_take_over_after(const struct setting *setting) {
     if (!value_seconds(setting->value, 0, TAKE_OVER_MAX_MS,
                        &setting->parse->conf->take_over_after_ms))
-        wrong(setting, "write seconds from 0 (off) to 604800");
-}
-
-static struct stanza *current_stanza(const struct setting *setting) {
-    return &setting->parse->stanza[setting->parse->stanzas - 1];
-}
-
-static void set_limit(const struct setting *setting) {
-    int64_t value = 0;
-    struct stanza *stanza = current_stanza(setting);
-    if (value_number(setting->value, -1, CONF_LIMIT_MAX, &value)) {
-        stanza->limit.limit = (int32_t)value;
-    } else {
-        char what_to_do[96];
-        (void)snprintf(what_to_do, sizeof what_to_do,
-                       "write -1 (unlimited), 0 (closed) or a number up to %d", CONF_LIMIT_MAX);
-        wrong(setting, what_to_do);
-    }
-    stanza->limit.line = setting->line;
-}
-
-static uint8_t part_of(const char *word, size_t length) {
-    if (length == 7 && strncasecmp(word, "binding", length) == 0)
-        return CONF_PART_BINDING;
-    if (length == 6 && strncasecmp(word, "domain", length) == 0)
-        return CONF_PART_DOMAIN;
-    return 0;
-}
-
-static void set_count_per(const struct setting *setting) {
-    struct stanza *stanza = current_stanza(setting);
-    const uint8_t least = stanza->limit.parts; /* what the scope itself names */
-    stanza->count_per_line = setting->line;
-    if (stanza->limit.scope < SLOTSHARE_SCOPE_BINDING) {
-        wrong(setting, "only [binding], [domain] and [global] can be counted in another way; "
-                       "remove it here");
-        return;
-    }
-    uint8_t parts = 0;
-    bool known = true;
-    for (const char *at = setting->value; *at != '\0'; at += strspn(at, " \t")) {
-        const size_t length = strcspn(at, " \t");
-        const uint8_t part = part_of(at, length);
-        known = known && part != 0;
-        parts |= part;
-        at += length;
-    }
-    if (known && (parts & least) == least)
-        stanza->limit.parts = parts;
-    else
-        wrong(setting, least == CONF_PART_BINDING ? "write \"binding\" or \"binding domain\" here"
-                                                  : "write \"domain\" or \"binding domain\" here");
-}
-
-static void set_enforce(const struct setting *setting) {
-    struct stanza *stanza = current_stanza(setting);
-    bool enforce = true;
-    stanza->enforce_line = setting->line;
-    if (!set_word(setting, "yes", "no", &enforce))
-        wrong(setting, "write yes, or no to only count what would be refused");
-    stanza->limit.observed = !enforce;
-}
-
-static void set_enforce_all(const struct setting *setting) {
-    bool enforce = true;
-    if (!set_word(setting, "yes", "no", &enforce))
-        wrong(setting, "write yes, or no to only count what would be refused");
-    setting->parse->observe = !enforce;
-}
-
-static void set_bindings(const struct setting *setting) {
-    struct parse *parse = setting->parse;
-    parse->group[parse->groups - 1].filled = true;
-    for (const char *at = setting->value; *at != '\0'; at += strspn(at, " \t")) {
-        const size_t length = strcspn(at, " \t");
-        char name[256];
-        (void)snprintf(name, sizeof name, "%.*s", (int)length, at);
-        at += length;
-        struct grouped *grouped = parse_grow(parse, parse->grouped, parse->groupeds,
-                                             &parse->grouped_capacity, sizeof *grouped);
-        if (grouped == NULL)
-            return;
-        parse->grouped = grouped;
-        grouped = &grouped[parse->groupeds];
-        *grouped = (struct grouped){.line = setting->line};
-        memcpy(grouped->group, parse->section.binding, sizeof grouped->group);
-        if (name_binding(name, grouped->binding, SLOTSHARE_BINDING_MAX) > 0)
-            parse->groupeds++;
-        else
-            parse_bad_name(parse, setting->line, "binding", name, SLOTSHARE_BINDING_MAX);
-    }
-}
-
-/* ---- what conf_changes_text() has written ---- */
-
-static uint64_t whole_number(const struct setting *setting) {
-    int64_t value = 0;
-    if (!value_number(setting->value, 0, INT64_C(1000000000000000), &value))
-        wrong(setting, "write a number");
-    return (uint64_t)value;
-}
-
-static void set_version(const struct setting *setting) {
-    setting->parse->conf->changes.version = whole_number(setting);
-}
-
-static void set_author(const struct setting *setting) {
-    struct conf_changes *changes = &setting->parse->conf->changes;
-    if (name_binding(setting->value, changes->author, SLOTSHARE_BINDING_MAX) < 0)
-        changes->author[0] = '\0';
-}
-
-static void set_drained(const struct setting *setting) {
-    struct conf_changes *changes = &setting->parse->conf->changes;
-    if (changes->drains == CONF_MEMBERS_MAX)
-        wrong(setting, "one node too many");
-    else if (name_binding(setting->value, changes->drain[changes->drains], SLOTSHARE_BINDING_MAX) <=
-             0)
-        parse_bad_name(setting->parse, setting->line, "node", setting->value,
-                       SLOTSHARE_BINDING_MAX);
-    else
-        changes->drains++;
-}
-
-static struct conf_override *current_override(const struct setting *setting) {
-    struct conf_changes *changes = &setting->parse->conf->changes;
-    return &changes->override[changes->overrides - 1];
-}
-
-static void set_override_limit(const struct setting *setting) {
-    int64_t value = 0;
-    if (!value_number(setting->value, -1, CONF_LIMIT_MAX, &value))
-        wrong(setting, "write a limit");
-    current_override(setting)->limit = (int32_t)value;
-}
-
-static void set_override_until(const struct setting *setting) {
-    current_override(setting)->until = whole_number(setting);
-}
-
-static void set_override_ms(const struct setting *setting) {
-    current_override(setting)->ms = whole_number(setting);
+        option_wrong(setting, "write seconds from 0 (off) to 604800");
 }
 
 static const struct option options[] = {
@@ -424,17 +264,17 @@ static const struct option options[] = {
     {"certificate", SECTION_CLUSTER, set_certificate, false, false},
     {"key", SECTION_CLUSTER, set_key, false, false},
     {"ca", SECTION_CLUSTER, set_ca, false, false},
-    {"cluster_max_outbound_connections", SECTION_SCOPE, set_limit, false, false},
-    {"count_per", SECTION_SCOPE, set_count_per, false, false},
-    {"enforce", SECTION_SCOPE, set_enforce, false, false},
-    {"enforce", SECTION_DEFAULTS, set_enforce_all, false, false},
-    {"bindings", SECTION_GROUP, set_bindings, false, true},
-    {"version", SECTION_CHANGES, set_version, false, false},
-    {"author", SECTION_CHANGES, set_author, false, false},
-    {"drained", SECTION_CHANGES, set_drained, false, true},
-    {"limit", SECTION_OVERRIDE, set_override_limit, false, false},
-    {"until", SECTION_OVERRIDE, set_override_until, false, false},
-    {"ms", SECTION_OVERRIDE, set_override_ms, false, false},
+    {"cluster_max_outbound_connections", SECTION_SCOPE, option_set_limit, false, false},
+    {"count_per", SECTION_SCOPE, option_set_count_per, false, false},
+    {"enforce", SECTION_SCOPE, option_set_enforce, false, false},
+    {"enforce", SECTION_DEFAULTS, option_set_enforce_all, false, false},
+    {"bindings", SECTION_GROUP, option_set_bindings, false, true},
+    {"version", SECTION_CHANGES, option_set_version, false, false},
+    {"author", SECTION_CHANGES, option_set_author, false, false},
+    {"drained", SECTION_CHANGES, option_set_drained, false, true},
+    {"limit", SECTION_OVERRIDE, option_set_override_limit, false, false},
+    {"until", SECTION_OVERRIDE, option_set_override_until, false, false},
+    {"ms", SECTION_OVERRIDE, option_set_override_ms, false, false},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 _Static_assert((int)OPTIONS <= (int)PARSE_OPTIONS_MAX, "parse.seen has a place for each");
