@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Many counters: idle ones are never spoken of, and all that there is to say of many that are in
-use reaches a node that comes anew.
+use reaches a node that comes anew, and that one gets its part of many that the others fight over.
 
-many_test.py [--nodes N] [--counters N] [--held N] [TEST]...   (other sizes, by hand)
+many_test.py [--nodes N] [--counters N] [--held N] [--contended N] [TEST]...   (other sizes, by hand)
 """
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 import unittest
 from urllib.parse import urlsplit
 
-from bridges import Cluster, PATIENCE, wait_for
+from bridges import BUILD, Cluster, PATIENCE, wait_for
 from flood import HEADER, LENGTH
 
 SANITIZED = os.environ.get("SLOTSHARE_SANITIZE", "") != ""
 SIZE = {"nodes": 3, "counters": 10000 if SANITIZED else 100000,
-        "held": 1000 if SANITIZED else 10000}
+        "held": 1000 if SANITIZED else 10000, "contended": 200 if SANITIZED else 1000}
 SUB = 0x21
 IDLE = b".example.net"  # what the holder's names end in
 
@@ -54,6 +55,32 @@ class Listener:
 
     def close(self):
         self.stream.close()
+
+
+class Crowd:
+    """slot-bench-crowd: on each node somebody wants `most` slots of each of so many counters."""
+
+    def __init__(self, nodes, contended, most, limit):
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "bin", "slot-bench-crowd"), str(contended), "0", str(most),
+             str(limit), *(f"{node.directory}:{node.segment}" for node in nodes)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def tell(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline()
+
+    def held(self):
+        """@return the slots of each node, and how often a limit was exceeded"""
+        *held, over = map(int, self.tell("held").split())
+        return held, over
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(timeout=PATIENCE)
 
 
 def sized(cluster, limits, room, slots=0):
@@ -130,6 +157,32 @@ class Many(unittest.TestCase):
                 self.assertFalse(node.ended(), node.log())
                 self.assertNotIn("message_not_sent", node.log())
                 self.assertNotIn("message_refused", node.log())
+
+    def test_contended(self):
+        """The same, while all fight over many counters."""
+        count, contended, fair = SIZE["nodes"], SIZE["contended"], 4
+        limits = f"[global]\ncluster_max_outbound_connections = {fair * count}\n"
+        with Cluster(start=False, count=count, session="6", drain="30") as cluster:
+            workers = sized(cluster, Cluster.LIMITS + limits, f"counters = {4 * contended}",
+                            2 * fair * contended)
+            crowd = Crowd(cluster.nodes, contended, 2 * fair, fair * count)
+            self.addCleanup(crowd.close)
+
+            def shared():
+                return crowd.held()[0] == [fair * contended] * count
+            wait_for("the same for all", shared)
+            new = cluster.nodes[-1]
+            crowd.tell(f"end {count - 1}")
+            workers[-1].close()
+            new.kill()
+            new.reboot()
+            new.start()
+            self.assertEqual(crowd.tell(f"begin {count - 1}"), "ready\n")
+            wait_for("the same for all again", shared)
+            self.assertEqual(crowd.held()[1], 0)
+            for node in cluster.nodes:
+                self.assertFalse(node.ended(), node.log())
+                self.assertNotIn("message_not_sent", node.log())
 
 
 if __name__ == "__main__":
