@@ -21,7 +21,8 @@
 enum {
     NET_MESSAGE_MAX = 256 * 1024, /**< bytes of one message; a longer one ends the connection */
     NET_RECEIVE_QUEUE = 64,       /**< messages kept for us, then the oldest goes */
-    NET_SILENT_MS = 5000,         /**< a connection that is silent for so long is made anew */
+    NET_SILENT_MS = 5000, /**< a connection that is silent for so long is made anew; only time
+                               in which net_tend() was called all along counts */
     NET_RECONNECT_MIN_MS = 50,
     NET_RECONNECT_MAX_MS = 1000,
     NET_PEERS_MAX = 2 * CONF_MEMBERS_MAX, /**< members at once, and some that were removed */
@@ -85,8 +86,8 @@ void net_tend(struct net *net, uint64_t now_ms);
 bool net_connected(const struct net *net, uint32_t i);
 
 /** A member could be reached again and again for most of a minute, but no connection to it came
- * about; or one that was told to end did not: the network library has lost it, and only a new
- * process helps. */
+ * about; or one that was told to end had not for NET_SILENT_MS: the network library has lost it,
+ * and only a new process helps. */
 bool net_stuck(const struct net *net);
 
 /** How many connections were refused, of each reason: that came to us, and (as far as the reason

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef SLOTSHARE_BRIDGE_NET_INTERNAL_H
 #define SLOTSHARE_BRIDGE_NET_INTERNAL_H
-/** What net.c (the listener, messages), net_peer.c (members), net_renew.c (certificates) and
- * net_tend.c (looking after connections) share. */
+/** What net.c (the listener, messages), net_peer.c (members), net_renew.c (certificates),
+ * net_end.c (ending connections) and net_tend.c (looking after them) share. */
 #include <stdatomic.h>
 
 #include <nng/nng.h>
@@ -14,7 +14,8 @@
 #include "refusal.h"
 
 struct net_peer {
-    bool used; /**< else this node itself, or nobody (any more) */
+    bool used;    /**< else this node itself, or nobody (any more) */
+    bool leaving; /**< not used any more, but its dialer and connection are still there */
     struct conf_member member;
     int event_fd; /**< the net's, for the callbacks */
     nng_socket socket;
@@ -31,8 +32,9 @@ struct net_peer {
     uint64_t heard;      /**< when a message last came */
     uint64_t next_probe;
     struct net_probe *probe;
-    int reason;    /**< that the log knows of; -1: none */
-    unsigned lost; /**< how often in a row it could be reached all the same, or was told to end */
+    int reason;        /**< that the log knows of; -1: none */
+    uint32_t ended;    /**< id of the connection that was told to end last */
+    unsigned lost;     /**< how often in a row it could be reached all the same, or had not ended */
     uint64_t next_log; /**< when to tell the same reason again */
     struct log_rate came_rate, went_rate, silent_rate;
 };
@@ -51,7 +53,8 @@ struct net {
     struct refusal_book book;
     struct net_tls_files files; /**< in use now; all NULL without TLS */
     struct net_watch watch;
-    uint32_t peers; /**< places in peer[] that were ever used */
+    uint64_t tended; /**< when net_tend() last looked */
+    uint32_t peers;  /**< places in peer[] that were ever used */
     struct net_peer peer[NET_PEERS_MAX];
 };
 
@@ -62,6 +65,11 @@ void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_me
 int net_peer_open(struct net *net, struct net_peer *peer, char *error, size_t error_size);
 /** Dial with the certificates in use now, and no longer with others. @return as above. */
 int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size);
+/** End a connection, in such a way that nng does not lose a receive over it. REM_POST follows. */
+void net_end_pipe(uint32_t id);
+/** A member that is leaving: end its connection, then its dialer, as far as that can be done now.
+ */
+void net_peer_leave(struct net_peer *peer);
 /** Forget the message that was given out last. */
 void net_drop_message(struct net_peer *peer);
 /** How many connections to our gate are enough. */

@@ -102,6 +102,7 @@ void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_me
     peer->since = peer->heard = peer->next_probe = peer->next_log = 0;
     peer->reason = -1;
     peer->lost = 0;
+    peer->ended = 0;
     peer->stale = false;
 }
 
@@ -115,7 +116,7 @@ void net_drop_message(struct net_peer *peer) {
 static bool empty_place(struct net *net, uint32_t i) {
     struct net_peer *peer = &net->peer[i];
     struct net_message rest;
-    if (peer->used || atomic_load_explicit(&peer->pipe, memory_order_relaxed) != 0)
+    if (peer->used || peer->leaving || atomic_load_explicit(&peer->pipe, memory_order_relaxed) != 0)
         return false;
     while (peer->socket.id != 0 && net_receive(net, i, 0, &rest))
         ;
@@ -157,17 +158,10 @@ void net_remove(struct net *net, uint32_t index) {
     if (!peer->used)
         return;
     peer->used = false;
-    if (peer->dialer.id != 0)
-        (void)nng_dialer_close(peer->dialer);
-    peer->dialer = (nng_dialer)NNG_DIALER_INITIALIZER;
-    uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
-    if (pipe != 0)
-        (void)nng_pipe_close((nng_pipe){.id = pipe});
+    peer->leaving = true;
     net_probe_free(peer->probe);
     peer->probe = NULL;
     net_drop_message(peer);
-    if (peer->tls != NULL)
-        nng_tls_config_free(peer->tls);
-    peer->tls = NULL;
+    net_peer_leave(peer);
     net_count_subscribers(net);
 }

@@ -8,6 +8,7 @@ enum {
     PROBE_FIRST_MS = 2000, /* without a connection before the reason is looked for */
     PROBE_EVERY_MS = 15000,
     LOST_PROBES = 3,         /* that succeed while no connection comes about */
+    PAUSE_MS = 1000,         /* between two looks: this process has stood still */
     SAME_REASON_MS = 300000, /* between two lines that say the same */
     FLAP_MS = 1000,          /* between two lines about one member's connection */
 };
@@ -49,8 +50,24 @@ static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
         log_member(net, LOG_LEVEL_WARNING, "member_silent", peer,
                    "nothing heard on an open connection: making it anew", suppressed);
     peer->since = now;
-    peer->lost++; /* until it has gone: nng 1.5.2 does not always end what it was told to end */
-    (void)nng_pipe_close((nng_pipe){.id = peer->known_pipe});
+    /* It was told to before: nng 1.5.2 does not always end what has ended. */
+    if (peer->ended == peer->known_pipe)
+        peer->lost = LOST_PROBES;
+    peer->ended = peer->known_pipe;
+    net_end_pipe(peer->known_pipe);
+}
+
+/* Silence is what we would have heard. After a pause (stopped, suspended, a slow disk) what was
+ * said meanwhile lies there unread. */
+static void note_pause(struct net *net, uint64_t now) {
+    const bool paused = net->tended != 0 && now > net->tended + PAUSE_MS;
+    net->tended = now;
+    for (uint32_t i = 0; paused && i < net->peers; i++) {
+        struct net_peer *peer = &net->peer[i];
+        peer->since = now;
+        if (peer->next_probe < now + PROBE_FIRST_MS)
+            peer->next_probe = now + PROBE_FIRST_MS;
+    }
 }
 
 /* Dial anew: with new certificates, or because nng has lost the dialer. */
@@ -115,14 +132,19 @@ void net_tend(struct net *net, uint64_t now_ms) {
     uint64_t ignored;
     while (read(net->event_fd, &ignored, sizeof ignored) < 0 && errno == EINTR)
         ;
+    note_pause(net, now_ms);
     for (uint32_t i = 0; i < net->peers; i++) {
         struct net_peer *peer = &net->peer[i];
+        if (peer->leaving)
+            net_peer_leave(peer);
         if (!peer->used)
             continue;
         uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
-        /* One that ends, or has just been made, is in nobody's way. */
-        if (peer->stale && (pipe == 0 || pipe != peer->known_pipe))
+        /* One that has just been made, with certificates that are stale, is in nobody's way. */
+        if (peer->stale && pipe == 0)
             renew_dialer(net, peer);
+        else if (peer->stale && pipe != peer->known_pipe)
+            net_end_pipe(pipe);
         if (pipe != peer->known_pipe)
             note_change(net, peer, pipe, now_ms);
         if (pipe != 0)
