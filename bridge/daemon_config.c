@@ -298,6 +298,9 @@ static const char *lacks(const struct daemon *daemon, const struct core_config_s
         return NULL;
     if (state->heard == 0 || daemon->now > state->heard + daemon->timers.session)
         return "not heard";
+    if (own->committed != 0 && state->epoch == own->committed &&
+        state->epoch_digest == own->pending_digest)
+        return "founded the cluster, as this node did: see founded_twice in OPERATING.md";
     if (own->committed == 0 && state->epoch != 0 && state->epoch_digest != own->pending_digest)
         return "has another file";
     if (state->epoch_digest != own->pending_digest && state->proposed != own->pending_digest)

@@ -22,24 +22,41 @@ static const struct edition *own(const struct daemon *daemon) {
     return configs->pending.conf != NULL ? &configs->pending : &configs->committed;
 }
 
+/* Two configurations were committed under one epoch: only an operator's word can do that. */
+static bool founded_twice(const struct daemon *daemon, uint32_t place) {
+    const struct configs *configs = &daemon->configs;
+    return configs->epoch != 0 && daemon->files.differs[place].epoch == configs->epoch &&
+           daemon->files.differs[place].digest != configs->committed.digest;
+}
+
+static const char *reason(bool twice, bool told) {
+    if (twice)
+        return "this node and that one have committed different files as one epoch (both were "
+               "started with --found, or one was said to be dead that was not): limits can be "
+               "exceeded. On one of them end the workers and the bridge, remove the segment and "
+               "the files in state, copy the other's file there, and start the bridge without "
+               "--found";
+    return told ? "its configuration file is another one than here: nothing is committed until "
+                  "all members have the same"
+                : "its configuration file is another one than here: nothing is committed until "
+                  "all members have the same; compare them by 'slotshare status' and diff";
+}
+
 /* difference: NULL: not known. */
 static void tell(struct daemon *daemon, uint32_t place, const char *difference) {
     struct log_line line;
     char hex[20];
+    bool twice = founded_twice(daemon, place);
     (void)snprintf(hex, sizeof hex, "%016" PRIx64, daemon->files.differs[place].digest);
-    log_begin(daemon->log, &line, LOG_LEVEL_WARNING, "files_differ");
+    log_begin(daemon->log, &line, twice ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING,
+              twice ? "founded_twice" : "files_differ");
     log_text(&line, "member", daemon->member[place].name);
     log_text(&line, "digest_there", hex);
     if (daemon->files.differs[place].epoch != 0)
         log_uint(&line, "epoch_there", daemon->files.differs[place].epoch);
     if (difference != NULL)
         log_text(&line, "from_here_to_there", difference);
-    log_text(&line, "reason",
-             difference != NULL
-                 ? "its configuration file is another one than here: nothing is committed until "
-                   "all members have the same"
-                 : "its configuration file is another one than here: nothing is committed until "
-                   "all members have the same; compare them by 'slotshare status' and diff");
+    log_text(&line, "reason", reason(twice, difference != NULL));
     log_end(&line);
     daemon->files.differs[place].until = 0;
 }

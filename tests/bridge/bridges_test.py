@@ -368,10 +368,30 @@ class Refusals(unittest.TestCase):
                     (0, "mta2", "reserve 25 -> 10%"),
                     (0, "mta3", 'limit of [host \\"mx.example.com\\"] 12 -> 6'),
                     (2, "mta1", 'limit of [host \\"mx.example.com\\"] 6 -> 12')):
+                event = "files_differ" if member == "mta2" else "founded_twice"
                 wait_for(f"{difference} in the log of mta{node + 1}", lambda n=node, m=member,
-                         d=difference: cluster.nodes[n].says(d) and re.search(
-                             rf"event=files_differ member={m} .*{re.escape(d)}",
-                             cluster.nodes[n].log()))
+                         d=difference, e=event: cluster.nodes[n].says(d) and re.search(
+                             rf"event={e} member={m} .*{re.escape(d)}", cluster.nodes[n].log()))
+            cluster.nodes[1].reload(cluster.config_of(cluster.nodes[1]))
+            self.founded_once(cluster, odd, workers)
+
+    def founded_once(self, cluster, odd, workers):
+        """The other's file alone is no way out of what was founded twice; to join anew is."""
+        odd.write_config(cluster.config_of(odd))
+        code, out, _ = odd.ask("reload", "--wait", "0")
+        self.assertEqual(code, 75)
+        self.assertIn("mta1 (founded the cluster, as this node did: see founded_twice", out)
+        workers.pop().close()
+        odd.kill()
+        odd.reboot()
+        for name in os.listdir(odd.state):
+            os.unlink(os.path.join(odd.state, name))
+        odd.start(found=False)
+        workers.append(cluster.worker(2))
+        cluster.wait_sessions(workers)
+        for worker in workers:
+            worker.give_back()
+        cluster.take_until(workers, 12, 12)
 
     def test_foreign_cluster(self):
         """A bridge of another cluster at a member's URL is refused, once in the log."""

@@ -132,8 +132,9 @@ class Later(unittest.TestCase):
             self.others[0].reload(self.cluster.config_of(self.others[0], limit(7)))
             os.rmdir(self.obstacle)
             self.reach(2)
-            wait_for("three files", lambda: len({n.status().get("pending", {}).get("changes", "none")
-                                               for n in self.cluster.nodes}) == 3)
+            wait_for("three files", lambda: len({
+                n.status().get("pending", {}).get("changes", "none")
+                for n in self.cluster.nodes}) == 3)
             for node in self.cluster.nodes:
                 node.reload(self.cluster.config_of(node, limit(9)))
             self.finish(3, 9)
