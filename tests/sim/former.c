@@ -50,8 +50,22 @@ static int proposed_here(const struct sim *sim, const struct sim_node *n, uint64
     return -1;
 }
 
+/* Who has promised it is a member of what is committed or loaded here: else it is not listened to.
+ */
+static bool hears_of(const struct sim *sim, const struct sim_node *n, int file) {
+    for (int i = 0; i < sim->top; i++) {
+        struct core_member_state state;
+        if (sim->node[i].promise == file && core_member_state(n->core, sim->node[i].hash, &state)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool former_known(const struct sim *sim, const struct sim_node *n, int file) {
-    return n->loaded == file || proposed_here(sim, n, sim->config[file].membership.digest) >= 0;
+    uint64_t digest = sim->config[file].membership.digest;
+
+    return n->loaded == file || (proposed_here(sim, n, digest) >= 0 && hears_of(sim, n, file));
 }
 
 void former_heard(struct sim *sim, int node, const struct core_heartbeat *heartbeat) {

@@ -30,7 +30,7 @@ void files_show(struct sim *sim);
 bool former_binds(struct sim *sim, int node);
 /** What is loaded is a proposal: remember it on the disk. */
 void former_store(struct sim *sim, int node);
-/** This node can go back to this configuration. */
+/** This node goes back to this configuration, which somebody has promised, by itself. */
 bool former_known(const struct sim *sim, const struct sim_node *n, int file);
 /** A heartbeat was heard: go back to what others have promised, when it was proposed here. */
 void former_heard(struct sim *sim, int node, const struct core_heartbeat *heartbeat);
