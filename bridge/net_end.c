@@ -6,7 +6,8 @@
  * comes between the parts of a message: the thread that clears away everything that has ended then
  * waits for that receive for ever, no connection is made anew, and descriptors are never closed.
  * Connections that the other side ends are not concerned. So the socket is shut down under nng,
- * which takes that for the other side's end.
+ * which takes that for the other side's end. With TLS it may fail to see such an end; but then
+ * nothing comes in any more, and nng_pipe_close() does no harm.
  */
 #include "net_internal.h"
 
@@ -19,6 +20,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { LEAVE_LOOKS = 10 }; /* of net_tend(), for a connection that was shut down to end */
 
 union address {
     struct sockaddr any;
@@ -75,20 +78,18 @@ static bool shut(const struct ends *ends) {
     return found;
 }
 
-void net_end_pipe(uint32_t id) {
+void net_end_pipe(uint32_t id, unsigned times) {
     const nng_pipe pipe = {.id = id};
     struct ends ends;
-    if (nng_pipe_get_addr(pipe, NNG_OPT_LOCADDR, &ends.here) != 0 ||
-        nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &ends.there) != 0)
-        return; /* it has ended */
-    if (!shut(&ends))
-        (void)nng_pipe_close(pipe); /* no /proc: this has to do */
+    if (times > 0 || nng_pipe_get_addr(pipe, NNG_OPT_LOCADDR, &ends.here) != 0 ||
+        nng_pipe_get_addr(pipe, NNG_OPT_REMADDR, &ends.there) != 0 || !shut(&ends))
+        (void)nng_pipe_close(pipe);
 }
 
 void net_peer_leave(struct net_peer *peer) {
     const uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
     if (pipe != 0) {
-        net_end_pipe(pipe);
+        net_end_pipe(pipe, peer->ends++ / LEAVE_LOOKS);
         return;
     }
     /* It dials again 50 ms after the end; one that is made at this instant is ended by the next

@@ -34,6 +34,7 @@ struct net_peer {
     struct net_probe *probe;
     int reason;        /**< that the log knows of; -1: none */
     uint32_t ended;    /**< id of the connection that was told to end last */
+    unsigned ends;     /**< how often; while it is leaving: how often it was looked at */
     unsigned lost;     /**< how often in a row it could be reached all the same, or had not ended */
     uint64_t next_log; /**< when to tell the same reason again */
     struct log_rate came_rate, went_rate, silent_rate;
@@ -65,8 +66,9 @@ void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_me
 int net_peer_open(struct net *net, struct net_peer *peer, char *error, size_t error_size);
 /** Dial with the certificates in use now, and no longer with others. @return as above. */
 int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size);
-/** End a connection, in such a way that nng does not lose a receive over it. REM_POST follows. */
-void net_end_pipe(uint32_t id);
+/** End a connection, in such a way that nng does not lose a receive over it. REM_POST follows.
+ * times: how often that was tried, and nothing has come in since. */
+void net_end_pipe(uint32_t id, unsigned times);
 /** A member that is leaving: end its connection, then its dialer, as far as that can be done now.
  */
 void net_peer_leave(struct net_peer *peer);

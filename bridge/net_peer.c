@@ -103,6 +103,7 @@ void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_me
     peer->reason = -1;
     peer->lost = 0;
     peer->ended = 0;
+    peer->ends = 0;
     peer->stale = false;
 }
 
@@ -159,6 +160,7 @@ void net_remove(struct net *net, uint32_t index) {
         return;
     peer->used = false;
     peer->leaving = true;
+    peer->ends = 0;
     net_probe_free(peer->probe);
     peer->probe = NULL;
     net_drop_message(peer);

@@ -8,6 +8,8 @@ enum {
     PROBE_FIRST_MS = 2000, /* without a connection before the reason is looked for */
     PROBE_EVERY_MS = 15000,
     LOST_PROBES = 3,         /* that succeed while no connection comes about */
+    LOST_ENDS = 2,           /* of one connection that is still there afterwards */
+    SHUT_MS = 1000,          /* after which one that was shut down must have ended */
     PAUSE_MS = 1000,         /* between two looks: this process has stood still */
     SAME_REASON_MS = 300000, /* between two lines that say the same */
     FLAP_MS = 1000,          /* between two lines about one member's connection */
@@ -42,19 +44,22 @@ static void note_change(struct net *net, struct net_peer *peer, uint32_t pipe, u
 
 /* The end of a host says nothing to a socket that only reads: the silence has to. */
 static void end_silent(struct net *net, struct net_peer *peer, uint64_t now) {
-    uint64_t last = peer->heard > peer->since ? peer->heard : peer->since;
+    const uint64_t last = peer->heard > peer->since ? peer->heard : peer->since;
     uint64_t suppressed = 0;
-    if (now < last + NET_SILENT_MS)
+    if (peer->ended != peer->known_pipe)
+        peer->ends = 0;
+    if (now < last + (peer->ends == 1 ? SHUT_MS : NET_SILENT_MS))
         return;
-    if (log_rate_ok(&peer->silent_rate, now, FLAP_MS, &suppressed))
+    if (peer->ends == 0 && log_rate_ok(&peer->silent_rate, now, FLAP_MS, &suppressed))
         log_member(net, LOG_LEVEL_WARNING, "member_silent", peer,
                    "nothing heard on an open connection: making it anew", suppressed);
     peer->since = now;
-    /* It was told to before: nng 1.5.2 does not always end what has ended. */
-    if (peer->ended == peer->known_pipe)
-        peer->lost = LOST_PROBES;
     peer->ended = peer->known_pipe;
-    net_end_pipe(peer->known_pipe);
+    /* nng 1.5.2 does not always end what has ended. */
+    if (peer->ends == LOST_ENDS)
+        peer->lost = LOST_PROBES;
+    else
+        net_end_pipe(peer->known_pipe, peer->ends++);
 }
 
 /* Silence is what we would have heard. After a pause (stopped, suspended, a slow disk) what was
@@ -144,7 +149,7 @@ void net_tend(struct net *net, uint64_t now_ms) {
         if (peer->stale && pipe == 0)
             renew_dialer(net, peer);
         else if (peer->stale && pipe != peer->known_pipe)
-            net_end_pipe(pipe);
+            net_end_pipe(pipe, 0);
         if (pipe != peer->known_pipe)
             note_change(net, peer, pipe, now_ms);
         if (pipe != 0)
