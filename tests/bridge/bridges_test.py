@@ -378,9 +378,11 @@ class Refusals(unittest.TestCase):
     def founded_once(self, cluster, odd, workers):
         """The other's file alone is no way out of what was founded twice; to join anew is."""
         odd.write_config(cluster.config_of(odd))
-        code, out, _ = odd.ask("reload", "--wait", "0")
-        self.assertEqual(code, 75)
-        self.assertIn("mta1 (founded the cluster, as this node did: see founded_twice", out)
+        def told():
+            code, out, _ = odd.ask("reload", "--wait", "0")
+            self.assertEqual(code, 75)
+            return "mta1 (founded the cluster, as this node did: see founded_twice" in out
+        wait_for("why it waits", told)
         workers.pop().close()
         odd.kill()
         odd.reboot()
