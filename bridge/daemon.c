@@ -207,6 +207,7 @@ enum daemon_end daemon_run(struct daemon *daemon, struct watchdog *dog) {
     look_at_wanted(daemon); /* what was asked for while there was no bridge */
     while (!ended(daemon, &end)) {
         nfds_t count = fill(daemon, fds, from);
+        net_send(daemon->net);
         watchdog_turn(dog, daemon->log);
         watchdog_step(dog, "wait");
         (void)poll(fds, count, until_next(daemon));

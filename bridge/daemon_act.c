@@ -108,15 +108,28 @@ static void warn_limit(struct daemon *daemon, uint64_t member, uint32_t key, int
     log_end(&line);
 }
 
+/* Whom a message concerns most: who has it a little earlier than the others decides how long a
+ * hand-over takes, the more so the more members there are. */
+static void first(struct daemon *daemon, uint64_t hash) {
+    const struct member *member = daemon_member(daemon, hash);
+    if (member != NULL && !member->self)
+        net_first(daemon->net, member->net);
+}
+
 static void send_heartbeat(struct daemon *daemon, const struct core_heartbeat *heartbeat) {
     struct wire_message message = {.kind = WIRE_HEARTBEAT};
     message.heartbeat = *heartbeat;
+    first(daemon, core_coordinator(daemon->core, daemon->now));
     daemon_send(daemon, &message);
 }
 
 static void send_deal(struct daemon *daemon, const struct core_deal *deal) {
     struct wire_message message = {.kind = WIRE_DEAL};
     message.deal = *deal;
+    for (uint32_t i = 0; i < deal->parts; i++) {
+        if (deal->part[i].grants > 0)
+            first(daemon, deal->part[i].to);
+    }
     daemon_send(daemon, &message);
 }
 
@@ -152,9 +165,11 @@ static void perform(struct daemon *daemon, const struct core_action *action) {
         daemon->scan_wanted = true;
         break;
     case CORE_PROMISE:
+        net_send(daemon->net); /* a disk may take its time */
         daemon_promise(daemon, action->commit.epoch, action->commit.digest);
         break;
     case CORE_COMMIT:
+        net_send(daemon->net);
         daemon_commit(daemon, action->commit.epoch, action->commit.digest, action->commit.member);
         break;
     case CORE_FOREIGN_CONFIG:
@@ -202,11 +217,17 @@ static void scan(struct daemon *daemon) {
     drain(daemon);
 }
 
+/* What is sent goes when all is done, as if the network were slower by that: what one event makes a
+ * coordinator say of its own share and then of another's is one piece, and wakes each member once.
+ */
 void daemon_act(struct daemon *daemon) {
     drain(daemon);
+    net_send(daemon->net);
     /* Once per event: a scan that was not complete is asked for again, at the core's pace. */
-    if (daemon->scan_wanted)
+    if (daemon->scan_wanted) {
         scan(daemon);
+        net_send(daemon->net);
+    }
 }
 
 /* ---- what the segment says ---- */

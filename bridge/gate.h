@@ -48,8 +48,13 @@ int gate_start(struct gate *gate, char *error, size_t error_size);
 /** Ends all connections. NULL is ignored. */
 void gate_close(struct gate *gate);
 
-/** Send a message to all that have been let in. Does not wait. @return 0; -1: memory is out. */
+/** A message for all that have been let in, which gate_send() sends, or this when there are some.
+ * Does not wait. One thread at a time. @return 0; -1: memory is out. */
 int gate_publish(struct gate *gate, const uint8_t *bytes, size_t size);
+/** Send what was published, in one piece where that can be. The same thread.
+ * @param first  an address as inet_ntop() writes it: to connections from there before others; "":
+ * to nobody before others */
+void gate_send(struct gate *gate, const char *first);
 
 /** The TCP port that it listens on. */
 uint16_t gate_port(const struct gate *gate);

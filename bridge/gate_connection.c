@@ -47,10 +47,6 @@ static int receive(struct gate_connection *c, unsigned char *bytes, size_t size)
     return c->side != NULL ? mbedtls_ssl_read(&c->session, bytes, size) : get(c, bytes, size);
 }
 
-int gate_transmit(struct gate_connection *c, const uint8_t *bytes, size_t size) {
-    return c->side != NULL ? mbedtls_ssl_write(&c->session, bytes, size) : put(c, bytes, size);
-}
-
 /* ---- come and go ---- */
 
 struct gate_connection *gate_connection_open(struct gate *gate, int fd, const char *address) {

@@ -63,6 +63,7 @@ struct gate {
     bool tls;
     struct gate_side *side;              /**< for those who come */
     struct gate_message *greeting;       /**< ours, to all */
+    unsigned unsent;                     /**< messages; of the thread that publishes */
     struct gate_connection **connection; /**< by lock */
     struct pollfd *polled;
     size_t connections, room;
@@ -98,8 +99,6 @@ enum gate_result gate_carry(struct gate *gate, struct gate_connection *connectio
 /** mbedTLS's result: have c->events wait for what it wants. @return false: nothing, it has failed.
  */
 bool gate_waits(struct gate_connection *connection, int code);
-/** Send some bytes. @return how many; else for gate_waits(). */
-int gate_transmit(struct gate_connection *connection, const uint8_t *bytes, size_t size);
 
 /** @return NULL: memory is out. */
 struct gate_message *gate_message_new(const void *head, size_t head_size, const void *body,

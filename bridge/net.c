@@ -66,6 +66,7 @@ static int open_net(struct net **out, const struct conf *conf, const struct log 
     }
     net->conf = conf;
     net->log = log;
+    net->first = "";
     net->peers = connect ? conf->members : 0;
     net->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     for (uint32_t i = 0; i < NET_PEERS_MAX; i++)
@@ -143,6 +144,34 @@ bool net_receive(struct net *net, uint32_t i, uint64_t now_ms, struct net_messag
 
 int net_publish(struct net *net, const uint8_t *bytes, size_t size) {
     return size <= NET_MESSAGE_MAX ? gate_publish(net->gate, bytes, size) : -1;
+}
+
+/* Who connects to us does not say who it is, without TLS: it is known by its address. */
+static void find_address(struct net_peer *peer, uint32_t pipe) {
+    nng_sockaddr address = {.s_family = NNG_AF_UNSPEC};
+    peer->address[0] = '\0';
+    peer->address_pipe = pipe;
+    if (nng_pipe_get_addr((nng_pipe){.id = pipe}, NNG_OPT_REMADDR, &address) != 0)
+        return;
+    if (address.s_family == NNG_AF_INET)
+        (void)inet_ntop(AF_INET, &address.s_in.sa_addr, peer->address, sizeof peer->address);
+    else if (address.s_family == NNG_AF_INET6)
+        (void)inet_ntop(AF_INET6, address.s_in6.sa_addr, peer->address, sizeof peer->address);
+}
+
+void net_first(struct net *net, uint32_t i) {
+    if (!net_connected(net, i))
+        return;
+    struct net_peer *peer = &net->peer[i];
+    const uint32_t pipe = atomic_load_explicit(&peer->pipe, memory_order_relaxed);
+    if (pipe != peer->address_pipe)
+        find_address(peer, pipe);
+    net->first = peer->address;
+}
+
+void net_send(struct net *net) {
+    gate_send(net->gate, net->first);
+    net->first = "";
 }
 
 bool net_connected(const struct net *net, uint32_t i) {

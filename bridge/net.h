@@ -75,8 +75,14 @@ struct net_message {
 /** @return true when *out is a message of member i; false: none is there now. */
 bool net_receive(struct net *net, uint32_t i, uint64_t now_ms, struct net_message *out);
 
-/** Publish to all that are connected. @return 0; -1: too large, or memory is out. */
+/** A message for all that are connected. It goes with net_send(), or by itself when there are some.
+ * @return 0; -1: too large, or memory is out. */
 int net_publish(struct net *net, const uint8_t *bytes, size_t size);
+/** What is published now concerns member i most: net_send() sends to it before others, when it is
+ * the only one at its address. */
+void net_first(struct net *net, uint32_t i);
+/** Send what was published: few large pieces instead of many small ones. */
+void net_send(struct net *net);
 
 /** Look after the connections; call it when net_event_fd() is readable and twice a second. Logs
  * members that came, went, are silent or cannot be reached, and why. */

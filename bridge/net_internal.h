@@ -3,6 +3,7 @@
 #define SLOTSHARE_BRIDGE_NET_INTERNAL_H
 /** What net.c (the listener, messages), net_peer.c (members), net_renew.c (certificates),
  * net_end.c (ending connections) and net_tend.c (looking after them) share. */
+#include <arpa/inet.h>
 #include <stdatomic.h>
 
 #include <nng/nng.h>
@@ -25,6 +26,8 @@ struct net_peer {
     bool stale;            /**< the certificates were renewed: dial anew when the connection ends */
     _Atomic uint32_t pipe; /**< id of the connection, 0: none; written by threads of nng */
     nng_msg *message;      /**< that net_receive() gave out last */
+    uint32_t address_pipe; /**< the connection whose other end `address` is */
+    char address[INET6_ADDRSTRLEN];
 
     /* Only the caller's thread, in net_tend() and net_receive(). */
     uint32_t known_pipe; /**< of the connection that the log knows of */
@@ -54,8 +57,9 @@ struct net {
     struct refusal_book book;
     struct net_tls_files files; /**< in use now; all NULL without TLS */
     struct net_watch watch;
-    uint64_t tended; /**< when net_tend() last looked */
-    uint32_t peers;  /**< places in peer[] that were ever used */
+    uint64_t tended;   /**< when net_tend() last looked */
+    uint32_t peers;    /**< places in peer[] that were ever used */
+    const char *first; /**< the address that is sent to first */
     struct net_peer peer[NET_PEERS_MAX];
 };
 

@@ -172,6 +172,8 @@ void expect_heard(struct cluster *cluster, uint32_t from, uint32_t to, const cha
     struct net_message message;
     for (uint64_t end = now_ms() + PATIENCE_MS; now_ms() < end; pause_ms(5)) {
         assert_int_equal(net_publish(cluster->net[from], (const uint8_t *)text, strlen(text)), 0);
+        net_first(cluster->net[from], to);
+        net_send(cluster->net[from]);
         net_tend(cluster->net[to], now_ms());
         while (net_receive(cluster->net[to], from, now_ms(), &message)) {
             if (message.size == strlen(text) && memcmp(message.bytes, text, message.size) == 0)

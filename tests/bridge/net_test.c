@@ -78,6 +78,7 @@ static void sizes(void **state) {
         bytes[i] = (uint8_t)(i * 31);
     assert_int_equal(net_publish(cluster->net[0], bytes, NET_MESSAGE_MAX + 1), -1);
     assert_int_equal(net_publish(cluster->net[0], bytes, NET_MESSAGE_MAX), 0);
+    net_send(cluster->net[0]);
     struct net_message message = {0};
     for (uint64_t end = now_ms() + 30000; now_ms() < end; pause_ms(2)) {
         if (net_receive(cluster->net[1], 0, now_ms(), &message) && message.size > 100)
@@ -122,6 +123,7 @@ static void slow_reader(void **state) {
         memcpy(bytes, &i, sizeof i);
         assert_int_equal(net_publish(cluster->net[0], bytes, SIZE), 0);
     }
+    net_send(cluster->net[0]);
     free(bytes);
     assert_true(memory_kb() - before < memory_max_kb);
     uint32_t heard = 0;
@@ -179,8 +181,12 @@ static void slow_reader_by_hand(void **state) {
     assert_int_equal(send(fd, subscriber, sizeof subscriber, MSG_NOSIGNAL), sizeof subscriber);
     read_all(fd, header, sizeof header);
     assert_memory_equal(header, publisher, sizeof header);
-    for (uint32_t i = 1; i <= COUNT; i++) /* 50 MB */
+    for (uint32_t i = 1; i <= COUNT; i++) { /* 50 MB */
         assert_int_equal(net_publish(cluster->net[0], sent, numbered(i, sent)), 0);
+        if (i % 3 == 0)
+            net_send(cluster->net[0]);
+    }
+    net_send(cluster->net[0]);
     for (; last != COUNT; heard++) {
         uint64_t size = 0;
         uint32_t number;

@@ -84,6 +84,7 @@ static void too_much(void **state) {
         memcpy(bytes, &i, sizeof i);
         assert_int_equal(net_publish(cluster->net[0], bytes, SIZE), 0);
     }
+    net_send(cluster->net[0]);
     uint32_t last = 0;
     struct net_message message;
     for (uint64_t end = now_ms() + 60000; now_ms() < end && last != COUNT; pause_ms(1)) {
