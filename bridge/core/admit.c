@@ -115,13 +115,19 @@ static bool report(struct core *core, const struct core_heartbeat *heartbeat, in
 
 /* ---- a join ---- */
 
-static const struct core_record *find_record(const struct core_heartbeat *heartbeat, uint32_t key) {
+/* So that each is found at once: a join may name as many as there are rows. */
+static void index_records(struct core *core, const struct core_heartbeat *heartbeat) {
     for (uint32_t i = 0; i < heartbeat->records; i++) {
-        if (heartbeat->record[i].key == key) {
-            return &heartbeat->record[i];
-        }
+        core->counter[heartbeat->record[i].key].said_at = i;
     }
-    return NULL;
+}
+
+/* What an earlier message left there is of another key, or of no record here. */
+static const struct core_record *find_record(const struct core *core,
+                                             const struct core_heartbeat *heartbeat, uint32_t key) {
+    uint32_t at = core->counter[key].said_at;
+    bool found = at < heartbeat->records && heartbeat->record[at].key == key;
+    return found ? &heartbeat->record[at] : NULL;
 }
 
 /* It was unknown: what it holds is no longer part of M. */
@@ -156,7 +162,7 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     struct peer *peer = &core->peer[at];
     struct row *row = &core->row[key];
     struct entry *entry = coordinator_entry(core, key, at);
-    const struct core_record *record = find_record(heartbeat, key);
+    const struct core_record *record = find_record(core, heartbeat, key);
     bool valid = heartbeat->join == CORE_JOIN_VALID;
     int32_t held = record != NULL ? clamp(record->held) : valid ? entry->home : entry->reserve;
 
@@ -235,6 +241,7 @@ static void join(struct core *core, uint64_t now, const struct core_heartbeat *h
     bool valid = heartbeat->join == CORE_JOIN_VALID;
     enum peer_state was = peer->state;
 
+    index_records(core, heartbeat);
     for (uint32_t i = 0; i < heartbeat->records; i++) {
         coordinator_make_row(core, heartbeat->record[i].key);
     }

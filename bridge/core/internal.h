@@ -126,7 +126,8 @@ struct counter {
     int32_t last_read; /* in_use before a proposal, while that one takes effect */
     int32_t in_use, wants, told_in_use, told_held, told_wants, told_limit;
     uint64_t told_grant, told_sequence, told_at;
-    uint32_t watch; /* place in core->watched plus 1; 0: not there */
+    uint32_t watch;   /* place in core->watched plus 1; 0: not there */
+    uint32_t said_at; /* place in the records of the join that is looked at */
 };
 
 struct sent {
