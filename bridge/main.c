@@ -136,10 +136,6 @@ static int run(struct arguments *arguments) {
     struct conf_errors errors = {0};
     struct daemon *daemon = NULL;
     openlog("slotshare-bridge", LOG_PID, LOG_DAEMON);
-    if (block_signals() != 0) {
-        (void)fprintf(stderr, "slotshare-bridge: cannot block signals: %s\n", strerror(errno));
-        return EXIT_START;
-    }
     int result = daemon_open(&daemon, &arguments->options, &arguments->log, &errors);
     for (size_t i = 0; i < errors.count; i++)
         (void)fprintf(stderr, "%s\n", errors.line[i]);
@@ -164,6 +160,11 @@ int main(int argc, char **argv) {
     struct log_limits limits = {0};
     struct arguments arguments = {
         .log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .limits = &limits}};
+    /* First: a reload that is asked for in the first milliseconds must not end it. */
+    if (block_signals() != 0) {
+        (void)fprintf(stderr, "slotshare-bridge: cannot block signals: %s\n", strerror(errno));
+        return EXIT_START;
+    }
     int status = parse(argc, argv, &arguments);
     if (status >= 0)
         return status;
