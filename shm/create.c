@@ -147,11 +147,11 @@ static int build(struct segment *segment, const struct conf *conf, int lock_fd,
 }
 
 static int compile(const struct segment_origin *origin, struct compiled *out) {
-    return ruleset_compile(origin->conf, &out->rules, &out->rules_size) != 0 ||
-                   (origin->pending != NULL &&
-                    ruleset_compile(origin->pending, &out->pending, &out->pending_size) != 0)
-               ? -1
-               : 0;
+    int result = ruleset_compile(origin->conf, &out->rules, &out->rules_size);
+    if (result == 0 && origin->pending != NULL) {
+        result = ruleset_compile(origin->pending, &out->pending, &out->pending_size);
+    }
+    return result;
 }
 
 int segment_create(struct segment *segment, const struct segment_origin *origin, int lock_fd,
