@@ -152,9 +152,9 @@ class Web(unittest.TestCase):
     def test_waiting(self):
         """A new node that has not heard the other one has no segment yet."""
         self.start(alone=False)
-        status, _, text = self.get("/healthz")
-        self.assertEqual(status, 503)
-        self.assertIn("mta2", text)
+        # Its first turn says for whom it waits; the page is there before that.
+        wait_for("whom it waits for", lambda: "mta2" in self.get("/healthz")[2])
+        self.assertEqual(self.get("/healthz")[0], 503)
         self.assertEqual(self.get("/metrics")[0], 503)
         self.assertEqual(self.get("/status.json")[0], 503)
         self.assertEqual(self.get("/status.txt")[0], 503)

@@ -43,9 +43,18 @@ int daemon_open(struct daemon **out, const struct daemon_options *options, struc
     return -1;
 }
 
-enum daemon_end daemon_run(struct daemon *daemon) {
-    must(daemon != NULL, "a bridge that was not opened runs");
+enum daemon_end daemon_run(struct daemon *daemon, struct watchdog *dog) {
+    must(daemon != NULL && dog != NULL, "a bridge that was not opened runs");
     return DAEMON_STOPPED;
+}
+
+int watchdog_start(struct watchdog *dog, uint32_t ticks_max, uint32_t tick_ms, int fd) {
+    must(false, "a bridge that was not opened is watched");
+    (void)dog;
+    (void)ticks_max;
+    (void)tick_ms;
+    (void)fd;
+    return -1;
 }
 
 void daemon_close(struct daemon *daemon) {
