@@ -149,6 +149,11 @@ static void take_from_mass(struct core *core, const struct core_heartbeat *heart
         less = less && record == NULL && valid;
     }
     int32_t counted = less ? said : held;
+    /* Without a session what it says above its reserve may be an old reading: it may have drained
+     * since, been counted as gone, and been dealt to one that is unknown. */
+    if (!valid && counted > entry->reserve && !MUTANT(core, MUTANT_NO_OTHERS)) {
+        counted = entry->reserve;
+    }
     bool certain = valid && !coordinator_pending(core) && !core->counter[key].observed;
     core->stats.mass_negative += certain && row->mass < counted ? 1 : 0;
     row->mass -= counted;

@@ -92,7 +92,10 @@ void coordinator_make_row(struct core *core, uint32_t key) {
             entry->present = true;
             entry->out = entry->share = session ? entry->home : entry->reserve;
             entry->wants = entry->out; /* until it says so: do not take from it what it may use */
-            out += entry->out;
+            /* With something pending it may have said less before, and others have that: as in a
+             * join, M does not shrink by what it may not hold. */
+            bool less = peer->proposed != 0 && !MUTANT(core, MUTANT_HOME_PENDING);
+            out += less ? 0 : entry->out;
         }
     }
     if (coordinator_unknown(core)) {

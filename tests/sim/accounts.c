@@ -44,12 +44,20 @@ static void doubt(struct sim *sim, int key, const char *who, int64_t held, int64
     }
 }
 
+/* A host that was frozen may be late in ending what is above its share. */
+static bool on_time(const struct sim *sim, const struct sim_node *n) {
+    sim_time late = (sim_time)1000 * (sim->timers.session + sim->timers.drain + sim->timers.grace);
+
+    return n->frozen_until == 0 || sim->now > n->frozen_until + late;
+}
+
 /* What has been committed elsewhere, and not here, is fenced by the epoch: nothing to be compared.
  */
 static bool comparable(const struct sim *sim, const struct core *core, int node, int key) {
     const struct sim_node *n = &sim->node[node];
 
-    return (n->config < 0 || n->epoch == core->committed.epoch) && !files_observed(sim, n, key);
+    return on_time(sim, n) && (n->config < 0 || n->epoch == core->committed.epoch) &&
+           !files_observed(sim, n, key);
 }
 
 static void check_row(struct sim *sim, const struct core *core, uint32_t key) {

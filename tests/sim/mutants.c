@@ -137,11 +137,17 @@ int mutants_run(bool stories) {
 /* Of these mistakes chance alone sees nothing go over in so few runs, but the accounts are wrong.
  * @return how many were not noticed. */
 static int test_accounts(struct sim *sim) {
-    static const int cases[] = {MUTANT_NO_SCAN, MUTANT_ACK_FROM_RECEIPT, MUTANT_BELOW_RESERVE};
+    static const struct {
+        int mutant;
+        const char *scenario;
+    } cases[] = {{MUTANT_NO_SCAN, "nasty"},
+                 {MUTANT_ACK_FROM_RECEIPT, "nasty"},
+                 {MUTANT_BELOW_RESERVE, "reloads"}};
     int bad = 0;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct sim_request request = {.scenario = sim_scenario("nasty"), .mutant = cases[i]};
+        struct sim_request request = {.scenario = sim_scenario(cases[i].scenario),
+                                      .mutant = cases[i].mutant};
         enum sim_verdict verdict = SIM_GOOD;
         while (verdict == SIM_GOOD && request.seed < 400) {
             request.seed++;
