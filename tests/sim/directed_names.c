@@ -178,7 +178,7 @@ static double found_intercept(struct sim *sim, int from, int to, struct sim_mess
                       (message->deal.agreed != 0 || message->deal.epoch != 0);
         return agreed && seconds(sim) < 15 ? -1 : 0;
     }
-    return message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) < 9 ? -1 : 0;
+    return message->type == CORE_SEND_VOTE_REQUEST && seconds(sim) < 10 ? -1 : 0;
 }
 
 void found_alone_begin(struct sim *sim, uint64_t seed) {
