@@ -124,7 +124,7 @@ static enum core_config_result check(const struct daemon *daemon,
                                      const struct core_membership *membership) {
     enum core_config_result result = core_config_check(daemon->core, membership);
     bool replaces = result == CORE_CONFIG_PROPOSED || result == CORE_CONFIG_WITHDRAWN;
-    return replaces && daemon_former_binds(daemon) ? CORE_CONFIG_PROMISED : result;
+    return replaces && core_former_binds(daemon->core, daemon->now) ? CORE_CONFIG_PROMISED : result;
 }
 
 enum reload_result daemon_load(struct daemon *daemon, struct edition *file, bool later,

@@ -10,7 +10,6 @@
 #include "daemon_internal.h"
 
 enum {
-    HEARD_MS = 5000, /* what somebody said who is gone binds nobody */
     AGAIN_MS = 5000, /* who says that it has promised now this, now that, costs no more than that */
     COMPLAIN_MS = 60000,
 };
@@ -111,52 +110,6 @@ static bool restore(struct daemon *daemon, uint64_t digest, struct edition *out)
     return false;
 }
 
-/* ---- what others have promised ---- */
-
-/* What a member who can be heard said last; vouched_dead: it does not count. @return false: it is
- * no other member, or was not heard lately. */
-static bool said_by(const struct daemon *daemon, uint32_t place, struct core_member_state *out) {
-    const struct member *member = &daemon->member[place];
-    return member->hash != 0 && !member->self &&
-           core_member_state(daemon->core, member->hash, out) &&
-           (out->vouched_dead || (out->heard != 0 && daemon->now <= out->heard + HEARD_MS));
-}
-
-/* Who can be heard has promised a configuration beyond what is committed here (by a new node,
- * nothing), and not committed it. @return its digest; 0: nobody has. Several of them never have. */
-static uint64_t promised_by_others(const struct daemon *daemon,
-                                   const struct core_config_state *own) {
-    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
-        struct core_member_state said;
-        if (said_by(daemon, i, &said) && !said.vouched_dead && said.ready > own->committed)
-            return said.ready_digest;
-    }
-    return 0;
-}
-
-bool daemon_former_binds(const struct daemon *daemon) {
-    const struct core_config_state own = core_config_state(daemon->core);
-    return own.promised == 0 && own.pending_digest != 0 &&
-           promised_by_others(daemon, &own) == own.pending_digest;
-}
-
-/* All others can be heard, and none of them has, or proposes, what is proposed here: none has
- * promised it either (whoever had lost its disk, say). */
-static bool stands_alone(const struct daemon *daemon, const struct core_config_state *own) {
-    for (uint32_t i = 0; i < CORE_MEMBERS_MAX; i++) {
-        const struct member *member = &daemon->member[i];
-        struct core_member_state said;
-        if (member->hash == 0 || member->self)
-            continue;
-        if (!said_by(daemon, i, &said))
-            return false;
-        if (!said.vouched_dead &&
-            (said.proposed == own->pending_digest || said.epoch_digest == own->pending_digest))
-            return false;
-    }
-    return own->pending_digest != 0;
-}
-
 /* ---- back to it ---- */
 
 static bool same_file(const struct edition *a, const struct edition *b) {
@@ -194,13 +147,10 @@ void daemon_former_tend(struct daemon *daemon) {
     if (!formers->look || daemon->now < formers->look_next)
         return;
     formers->look = false;
-    const struct core_config_state own = core_config_state(daemon->core);
-    if (own.promised != 0 || own.overtaken)
-        return;
-    const uint64_t digest = promised_by_others(daemon, &own);
-    if (digest != 0 && digest != own.pending_digest) {
+    const uint64_t digest = core_former_wanted(daemon->core, daemon->now);
+    if (digest != 0) {
         step_back(daemon, digest);
-    } else if (digest == 0 && daemon->configs.reload && stands_alone(daemon, &own)) {
+    } else if (daemon->configs.reload && core_former_alone(daemon->core, daemon->now)) {
         struct reload_report report;
         daemon_reload(daemon, &report);
         conf_errors_free(&report.errors);

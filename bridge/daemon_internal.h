@@ -259,8 +259,6 @@ void daemon_former_start(struct daemon *daemon);
 void daemon_former_store(struct daemon *daemon);
 /** Something was committed: all of them are void. */
 void daemon_former_forget(struct daemon *daemon);
-/** Another member has promised what is proposed here: nothing else may take its place now. */
-bool daemon_former_binds(const struct daemon *daemon);
 /** A heartbeat was heard: is there anything for the next function to do? */
 void daemon_former_heard(struct daemon *daemon, const struct core_heartbeat *heartbeat);
 /** When another member has promised what was proposed here before, propose it again. When nobody

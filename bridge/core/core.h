@@ -362,6 +362,27 @@ enum core_config_result core_config_check(const struct core *core,
 enum core_config_result core_config_propose(struct core *core, uint64_t now,
                                             const struct core_membership *config);
 
+/**
+ * Another member, heard within the session, has promised what is pending here, and this one has
+ * not: nothing else can be committed, so let any other file wait until that is.
+ * (core_config_check() would allow it: nobody goes over by it.)
+ */
+bool core_former_binds(const struct core *core, uint64_t now);
+
+/**
+ * What another member, heard within the session, has promised instead of what is pending here: load
+ * it again when it was proposed here before, and what took its place when it is committed.
+ * @return its digest; 0: there is nothing of that kind, or this node is bound by a promise itself.
+ */
+uint64_t core_former_wanted(const struct core *core, uint64_t now);
+
+/**
+ * Something is pending here, not promised, and all other members can be heard (or were vouched
+ * dead), and none of them has promised anything or has or proposes the same: nobody can have
+ * promised that, and what waits for it here may take its place.
+ */
+bool core_former_alone(const struct core *core, uint64_t now);
+
 /** Since the pending configuration took effect in the segment, every counter was seen with no more
  * in use than its home there. */
 void core_config_fits(struct core *core, uint64_t now);

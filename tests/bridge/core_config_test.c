@@ -168,28 +168,38 @@ static double no_agreement_for_2(struct sim *sim, int from, int to, struct sim_m
                : 0;
 }
 
-/* One promises, another loads a different file at that moment: nothing can be committed until the
- * first file is loaded there again, and nothing goes wrong. */
-static void test_the_way_out_of_a_promise(void **state) {
+/* All load the first file, 0 and 1 promise it, and then all load the second one. */
+static struct sim *second_file_comes(double (*intercept)(struct sim *, int, int,
+                                                         struct sim_message *),
+                                     bool no_former, double at) {
     struct sim *sim = world(3, 30, 50, 0);
     const int32_t first[] = {60, 60}, second[] = {90, 90};
-    (void)state;
 
-    sim->no_former = true; /* a bridge that has it no more: somebody must load it */
+    sim->no_former = no_former;
     sim_run(sim, 5);
     sim_add_config(sim, 7, first);
     sim_add_config(sim, 7, second);
-    sim->intercept = no_agreement_for_2;
+    sim->intercept = intercept;
     sim->settling = true; /* every promise can be stored */
     for (int i = 0; i < 3; i++) {
         node_load_file(sim, i, 1);
     }
-    sim_run(sim, 8);
+    sim_run(sim, at);
     assert_int_equal(config_of(sim, 0).promised, 2);
     assert_int_equal(config_of(sim, 2).promised, 0);
     for (int i = 0; i < 3; i++) {
         node_load_file(sim, i, 2);
     }
+    return sim;
+}
+
+/* One promises, another loads a different file at that moment: nothing can be committed until the
+ * first file is loaded there again, and nothing goes wrong. */
+static void test_the_way_out_of_a_promise(void **state) {
+    /* A bridge that has it no more: somebody must load it. */
+    struct sim *sim = second_file_comes(no_agreement_for_2, true, 8);
+    (void)state;
+
     assert_int_equal(core_config_check(sim->node[0].core, &sim->config[2].membership),
                      CORE_CONFIG_PROMISED);
     node_host_crash(sim, 0, 0.1); /* a promise outlives its host */
@@ -218,23 +228,7 @@ static double nothing_for_2(struct sim *sim, int from, int to, struct sim_messag
  * the first; who had not heard of it goes back. */
 static void first_comes_first(double (*intercept)(struct sim *, int, int, struct sim_message *),
                               uint64_t back) {
-    struct sim *sim = world(3, 30, 50, 0);
-    const int32_t first[] = {60, 60}, second[] = {90, 90};
-
-    sim_run(sim, 5);
-    sim_add_config(sim, 7, first);
-    sim_add_config(sim, 7, second);
-    sim->intercept = intercept;
-    sim->settling = true; /* every promise can be stored */
-    for (int i = 0; i < 3; i++) {
-        node_load_file(sim, i, 1);
-    }
-    sim_run(sim, 11.9);
-    assert_int_equal(config_of(sim, 0).promised, 2);
-    assert_int_equal(config_of(sim, 2).promised, 0);
-    for (int i = 0; i < 3; i++) {
-        node_load_file(sim, i, 2);
-    }
+    struct sim *sim = second_file_comes(intercept, false, 11.9);
     int pending = back != 0 ? 2 : 1;
     assert_int_equal(config_of(sim, 2).pending_digest, sim->config[pending].membership.digest);
     if (back != 0) {
@@ -258,6 +252,34 @@ static void test_a_file_waits_behind_what_others_have_promised(void **state) {
 static void test_a_file_goes_for_what_others_have_promised(void **state) {
     (void)state;
     first_comes_first(nothing_for_2, 1);
+}
+
+/* Those who had promised the first file come back without their disks: nobody can have it any more,
+ * and the second one need not wait. */
+static void test_a_file_that_nobody_has_any_more_binds_nobody(void **state) {
+    struct sim *sim = second_file_comes(no_agreement_for_2, false, 8);
+    const uint64_t first = sim->config[1].membership.digest;
+    (void)state;
+
+    node_bury(sim, 0);
+    node_return(sim, 0, 0);
+    sim_run(sim, 15);
+    assert_int_equal(config_of(sim, 2).pending_digest, first); /* 1 has promised it */
+    node_bury(sim, 1);
+    sim_run(sim, 30);
+    assert_int_equal(config_of(sim, 2).pending_digest, first); /* and may come back with it */
+    assert_int_equal(sim->count[COUNT_ALONE], 0);
+    node_return(sim, 1, 0);
+    sim_run(sim, 35);
+    assert_int_equal(config_of(sim, 2).pending_digest, sim->config[2].membership.digest);
+    assert_int_equal(sim->count[COUNT_ALONE], 1);
+    node_load_file(sim, 0, 2);
+    node_load_file(sim, 1, 2);
+    sim_run(sim, 90);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(sim->node[i].config, 2);
+    }
+    finish(sim);
 }
 
 static void test_new_nodes_found_a_cluster(void **state) {
@@ -354,6 +376,7 @@ int main(void) {
         cmocka_unit_test(test_the_way_out_of_a_promise),
         cmocka_unit_test(test_a_file_waits_behind_what_others_have_promised),
         cmocka_unit_test(test_a_file_goes_for_what_others_have_promised),
+        cmocka_unit_test(test_a_file_that_nobody_has_any_more_binds_nobody),
         cmocka_unit_test(test_new_nodes_found_a_cluster),
         cmocka_unit_test(test_a_new_node_adopts_what_is_committed),
         cmocka_unit_test(test_a_file_that_is_not_here),

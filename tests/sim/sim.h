@@ -163,7 +163,8 @@ enum sim_count {
     COUNT_GRANTS,
     COUNT_COMMITS,
     COUNT_RELOADS,
-    COUNT_BACK, /* nodes that went back to a file that others had promised */
+    COUNT_BACK,  /* nodes that went back to a file that others had promised */
+    COUNT_ALONE, /* files that took the place of one that nobody else has any more */
     COUNT_JOINERS,
     COUNT_REMOVALS,
     COUNT_LARGE, /* runs with 16 nodes and more */

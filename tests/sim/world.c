@@ -35,6 +35,7 @@ const char *const sim_count_names[SIM_COUNTS] = {
     [COUNT_COMMITS] = "commits",
     [COUNT_RELOADS] = "runs with a second configuration",
     [COUNT_BACK] = "files proposed again that others had promised",
+    [COUNT_ALONE] = "files loaded in the place of one that nobody else has any more",
     [COUNT_JOINERS] = "members added",
     [COUNT_REMOVALS] = "members removed",
     [COUNT_LARGE] = "runs of 16 to 64 nodes",
