@@ -132,31 +132,25 @@ static const struct core_record *find_record(const struct core *core,
 
 /* It was unknown: what it holds is no longer part of M. */
 static void take_from_mass(struct core *core, const struct core_heartbeat *heartbeat, int at,
-                           const struct core_record *record, uint32_t key, int32_t held) {
+                           const struct core_record *record, uint32_t key) {
     const struct peer *peer = &core->peer[at];
     struct row *row = &core->row[key];
     const struct entry *entry = coordinator_entry(core, key, at);
     bool valid = heartbeat->join == CORE_JOIN_VALID;
-    bool unknown = peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
+    bool pending = heartbeat->proposed != 0;
     /* The others that are unknown have their reserves, however much this one says. */
-    int64_t least_mass = coordinator_unknown_reserves(core, key) - (unknown ? entry->reserve : 0);
-    /* With something pending it may have said before that it holds less than its home, or than
-     * its reserve, and others have that. Until they are known it stays with them. */
-    int32_t said = record != NULL ? clamp(record->held) : 0;
-    bool less = heartbeat->proposed != 0 && said < held && !MUTANT(core, MUTANT_HOME_PENDING);
+    int64_t least_mass = coordinator_unknown_reserves(core, key) -
+                         (coordinator_is_unknown(peer) ? entry->reserve : 0);
 
     if (MUTANT(core, MUTANT_RESERVE_PENDING)) {
-        less = less && record == NULL && valid;
+        pending = pending && record == NULL && valid;
     }
-    int32_t counted = less ? said : held;
-    /* Without a session what it says above its reserve may be an old reading: it may have drained
-     * since, been counted as gone, and been dealt to one that is unknown. */
-    if (!valid && counted > entry->reserve && !MUTANT(core, MUTANT_NO_OTHERS)) {
-        counted = entry->reserve;
+    int32_t said = record != NULL ? clamp(record->held) : 0;
+    int32_t held = coordinator_not_in_mass(core, key, at, said, pending, valid);
+    if (row->mass < held && valid && !core->counter[key].observed && !coordinator_pending(core)) {
+        core->stats.mass_negative++;
     }
-    bool certain = valid && !coordinator_pending(core) && !core->counter[key].observed;
-    core->stats.mass_negative += certain && row->mass < counted ? 1 : 0;
-    row->mass -= counted;
+    row->mass -= held;
     if (row->mass < least_mass) {
         row->mass = MUTANT(core, MUTANT_NO_OTHERS) && row->mass < 0 ? 0 : (int32_t)least_mass;
     }
@@ -179,7 +173,7 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
     if (!entry->present) {
         entry->present = true;
         entry->out = held;
-        take_from_mass(core, heartbeat, at, record, key, held);
+        take_from_mass(core, heartbeat, at, record, key);
     } else {
         /* Its session is over for certain, by its own hand when it leaves: that is what it has. */
         bool over =
@@ -215,8 +209,7 @@ static void start_session(struct core *core, uint64_t now, const struct core_hea
     for (uint32_t i = 0; i < core->active_count; i++) {
         uint32_t key = core->active[i];
         struct entry *entry = coordinator_entry(core, key, at);
-        deal_reserves(core, key);
-        int64_t left = deal_free(core, key);
+        int64_t left = deal_reserves(core, key);
         int64_t up = entry->home - entry->out;
         up = up < left ? up : left;
         if (up > 0) {
@@ -253,7 +246,7 @@ static void join(struct core *core, uint64_t now, const struct core_heartbeat *h
     for (uint32_t i = 0; i < core->active_count; i++) {
         count_held(core, heartbeat, at, new_boot, core->active[i]);
     }
-    if (was == PEER_UNKNOWN || was == PEER_UNKNOWN_GONE) {
+    if (coordinator_is_unknown(peer)) {
         peer->state = valid ? PEER_LIVE : PEER_GONE;
         peer->last_ack = now;
         coordinator_shrink_mass(core);

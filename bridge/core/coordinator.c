@@ -14,13 +14,9 @@ bool coordinator_complete(const struct core *core) {
     return true;
 }
 
-static bool is_unknown(const struct peer *peer) {
-    return peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
-}
-
 bool coordinator_unknown(const struct core *core) {
     for (int i = 0; i < core->peers; i++) {
-        if (is_unknown(&core->peer[i])) {
+        if (coordinator_is_unknown(&core->peer[i])) {
             return true;
         }
     }
@@ -38,7 +34,7 @@ bool coordinator_pending(const struct core *core) {
 int64_t coordinator_unknown_reserves(const struct core *core, uint32_t key) {
     int64_t sum = 0;
     for (int i = 0; i < core->peers; i++) {
-        if (is_unknown(&core->peer[i])) {
+        if (coordinator_is_unknown(&core->peer[i])) {
             sum +=
                 deal_reserve(&core->deal_committed, core->peer[i].hash, core->counter[key].limit);
         }
@@ -58,6 +54,24 @@ void coordinator_shrink_mass(struct core *core) {
         row->mass = row->mass < most ? row->mass : (int32_t)most;
         coordinator_touch(core, core->active[i]);
     }
+}
+
+int32_t coordinator_not_in_mass(const struct core *core, uint32_t key, int at, int32_t said,
+                                bool pending, bool session) {
+    const struct entry *entry = coordinator_entry(core, key, at);
+    int32_t held = entry->out;
+
+    /* It may have said before that it holds less than its home, or than its reserve, and others
+     * have that. Until they are known it stays with them. */
+    if (pending && said < held && !MUTANT(core, MUTANT_HOME_PENDING)) {
+        held = said;
+    }
+    /* What it says above its reserve may be an old reading: it may have drained since, been counted
+     * as gone, and been dealt to one that is unknown. */
+    if (!session && held > entry->reserve && !MUTANT(core, MUTANT_NO_OTHERS)) {
+        held = entry->reserve;
+    }
+    return held;
 }
 
 void coordinator_touch(struct core *core, uint32_t key) {
@@ -86,16 +100,13 @@ void coordinator_make_row(struct core *core, uint32_t key) {
         }
         entry->home = deal_home(&core->deal_committed, peer->hash, counter->hash, counter->limit);
         entry->reserve = deal_reserve(&core->deal_committed, peer->hash, counter->limit);
-        if (!is_unknown(peer)) {
+        if (!coordinator_is_unknown(peer)) {
             /* Nobody has said anything of this counter: it is at its opening deal. */
             bool session = peer->state == PEER_LIVE || (peer->state == PEER_LOST && !peer->left);
             entry->present = true;
             entry->out = entry->share = session ? entry->home : entry->reserve;
             entry->wants = entry->out; /* until it says so: do not take from it what it may use */
-            /* With something pending it may have said less before, and others have that: as in a
-             * join, M does not shrink by what it may not hold. */
-            bool less = peer->proposed != 0 && !MUTANT(core, MUTANT_HOME_PENDING);
-            out += less ? 0 : entry->out;
+            out += coordinator_not_in_mass(core, key, i, 0, peer->proposed != 0, session);
         }
     }
     if (coordinator_unknown(core)) {
@@ -261,7 +272,7 @@ static bool may_commit(const struct core *core) {
         if (peer->hash == 0 || peer->vouched_dead) {
             continue; /* an operator vouches that it holds nothing */
         }
-        if (!ready(core, peer) || is_unknown(peer)) {
+        if (!ready(core, peer) || coordinator_is_unknown(peer)) {
             return false;
         }
     }

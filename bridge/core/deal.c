@@ -34,7 +34,7 @@ int64_t deal_free(const struct core *core, uint32_t key) {
     return left;
 }
 
-void deal_reserves(struct core *core, uint32_t key) {
+int64_t deal_reserves(struct core *core, uint32_t key) {
     int64_t left = deal_free(core, key);
 
     for (int i = 0; i < core->peers; i++) {
@@ -54,8 +54,10 @@ void deal_reserves(struct core *core, uint32_t key) {
         int64_t more = left < missing ? left : missing;
         if (more > 0) {
             row->mass += (int32_t)more;
+            left -= more;
         }
     }
+    return left;
 }
 
 /* Growth has raised `out` already, so that no message is needed to know it is covered. */
@@ -202,13 +204,13 @@ static void grow(struct core *core, uint32_t key, const struct table *table, int
 
 /* For people: more is out than there is, and that is not because a member is counted with more than
  * it holds, by an old reading or while something is pending. */
-static void count_over_dealt(struct core *core, uint32_t key) {
+static void count_over_dealt(struct core *core, uint32_t key, int64_t left) {
     struct row *row = &core->row[key];
 
     if (!coordinator_complete(core)) {
         return;
     }
-    if (deal_free(core, key) >= 0) {
+    if (left >= 0) {
         row->too_much = false;
     } else if (coordinator_pending(core)) {
         row->too_much = true;
@@ -221,8 +223,8 @@ static void count_over_dealt(struct core *core, uint32_t key) {
 void deal_row(struct core *core, uint64_t now, uint32_t key) {
     struct table table;
 
-    count_over_dealt(core, key);
-    deal_reserves(core, key);
+    int64_t left = deal_reserves(core, key);
+    count_over_dealt(core, key, left);
     gather(core, key, &table);
     int64_t cap =
         (int64_t)deal_limit(core, key) - table.elsewhere - core->row[key].mass - table.owed;
@@ -230,7 +232,7 @@ void deal_row(struct core *core, uint64_t now, uint32_t key) {
     if (cool(core, now, key, &table)) {
         return;
     }
-    int64_t needed = table.owed, draining = 0, left = deal_free(core, key);
+    int64_t needed = table.owed, draining = 0;
     for (int i = 0; i < table.count; i++) {
         const struct entry *entry = coordinator_entry(core, key, table.live[i]);
         needed += table.target[i] > entry->share ? table.target[i] - entry->share : 0;

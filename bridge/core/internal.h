@@ -380,9 +380,13 @@ void coordinator_take_over(struct core *core, uint64_t now);
 void coordinator_step_down(struct core *core);
 bool coordinator_run(struct core *core, uint64_t now);
 uint64_t coordinator_due(const struct core *core);
+/** Not heard since the take-over, whatever it may still hold: it is part of M. */
+static inline bool coordinator_is_unknown(const struct peer *peer) {
+    return peer->state == PEER_UNKNOWN || peer->state == PEER_UNKNOWN_GONE;
+}
 /** Nobody is PEER_UNKNOWN. */
 bool coordinator_complete(const struct core *core);
-/** Somebody is PEER_UNKNOWN or PEER_UNKNOWN_GONE. */
+/** Somebody is unknown. */
 bool coordinator_unknown(const struct core *core);
 /** Something is proposed or promised, here or by a member, as far as is known. */
 bool coordinator_pending(const struct core *core);
@@ -394,6 +398,13 @@ void coordinator_make_row(struct core *core, uint32_t key);
 void coordinator_drop_row(struct core *core, uint32_t key);
 /** Sum of the reserves of unknown members. */
 int64_t coordinator_unknown_reserves(const struct core *core, uint32_t key);
+/**
+ * By how much M is less than the limit because this member is known, and counts with `out` of its
+ * entry.
+ * @param said  what it said that it holds; 0 when it did not speak of this counter
+ */
+int32_t coordinator_not_in_mass(const struct core *core, uint32_t key, int at, int32_t said,
+                                bool pending, bool session);
 /** M can be no more than the reserves of the members that are gone for good; 0 without any. */
 void coordinator_shrink_mass(struct core *core);
 void coordinator_touch(struct core *core, uint32_t key);
@@ -408,8 +419,8 @@ void admit_on_heartbeat(struct core *core, uint64_t now, const struct core_heart
 int32_t deal_limit(const struct core *core, uint32_t key);
 /** L minus all that is out minus M; negative when there is more out than the limit. */
 int64_t deal_free(const struct core *core, uint32_t key);
-/** Members without a session get their reserve first. */
-void deal_reserves(struct core *core, uint32_t key);
+/** Members without a session get their reserve first. @return deal_free() after that. */
+int64_t deal_reserves(struct core *core, uint32_t key);
 void deal_row(struct core *core, uint64_t now, uint32_t key);
 
 /* ---- maxmin.c ---- */
