@@ -68,7 +68,8 @@ int32_t coordinator_not_in_mass(const struct core *core, uint32_t key, int at, i
     }
     /* What it says above its reserve may be an old reading: it may have drained since, been counted
      * as gone, and been dealt to one that is unknown. */
-    if (!session && held > entry->reserve && !MUTANT(core, MUTANT_NO_OTHERS)) {
+    if (!session && held > entry->reserve && !MUTANT(core, MUTANT_NO_OTHERS) &&
+        !MUTANT(core, MUTANT_OLD_READING)) {
         held = entry->reserve;
     }
     return held;
@@ -106,7 +107,8 @@ void coordinator_make_row(struct core *core, uint32_t key) {
             entry->present = true;
             entry->out = entry->share = session ? entry->home : entry->reserve;
             entry->wants = entry->out; /* until it says so: do not take from it what it may use */
-            out += coordinator_not_in_mass(core, key, i, 0, peer->proposed != 0, session);
+            bool pending = peer->proposed != 0 && !MUTANT(core, MUTANT_ROW_PENDING);
+            out += coordinator_not_in_mass(core, key, i, 0, pending, session);
         }
     }
     if (coordinator_unknown(core)) {

@@ -241,7 +241,7 @@ void old_admission_begin(struct sim *sim, uint64_t seed) {
 
 /* ---- a bridge that starts anew does not name what a proposal keeps from it ---- */
 
-enum { LESS_C, MORE_C, WITHOUT_C, WANT_AB, RESTART_AC };
+enum { LESS_C, MORE_C, WITHOUT_C, WANT_A, WANT_B, WANT_AB, RESTART_AC };
 
 static void pending_story(struct sim *sim, uint64_t what, uint64_t b) {
     (void)b;
@@ -256,9 +256,12 @@ static void pending_story(struct sim *sim, uint64_t what, uint64_t b) {
             node_load_file(sim, i, 1);
         }
         sim->node[B].fits_told = true; /* as if something did not fit there: no commit */
-    } else if (what == WANT_AB) {
+    } else if (what == WANT_A || what == WANT_AB) {
         demand(sim, A, 60);
-        demand(sim, B, 60);
+        demand(sim, B, what == WANT_AB ? 60 : sim->node[B].demand[0]);
+    } else if (what == WANT_B) {
+        demand(sim, A, 10); /* its home: no record of that */
+        demand(sim, B, 17); /* and what C leaves */
     } else {
         node_bridge_crash(sim, A, 0.05);
         node_bridge_crash(sim, C, 0.05);
@@ -286,6 +289,19 @@ void pending_join_begin(struct sim *sim, uint64_t seed) {
     at(sim, 3, LESS_C);
     at(sim, 5, WANT_AB);
     at(sim, moment(sim, 9, 9.1), RESTART_AC);
+}
+
+/* Nobody speaks of the counter in a join, so that it comes up when all but B are known. */
+void pending_row_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 9;
+
+    start(sim, seed, pending_story);
+    sim->intercept = pending_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 3, LESS_C);
+    at(sim, 5, WANT_B);
+    at(sim, moment(sim, 9, 9.1), RESTART_AC);
+    at(sim, 12.5, WANT_A);
 }
 
 /* What C has promised leaves it nothing, not its reserve either, and the others have that. */

@@ -2,7 +2,20 @@
 /* Short stories of sessions: how they end, what is said when they start again, and when. */
 #include "stories.h"
 
-enum { TAKE_C, REST_C, PAUSE_C, SLEEP_C, NAP_C, LONE_C, REACH_C, CRASH_A, TAKE_AB };
+enum {
+    TAKE_C,
+    REST_C,
+    PAUSE_C,
+    SLEEP_C,
+    LONG_SLEEP_C,
+    NAP_C,
+    LONE_C,
+    REACH_C,
+    CRASH_A,
+    TAKE_A,
+    TAKE_B,
+    TAKE_AB
+};
 
 static int64_t session_left_ms(struct sim *sim, int node) {
     return (int64_t)sim->node[node].memory.session_end - (int64_t)sim_local(sim, node);
@@ -24,6 +37,9 @@ static void session_story(struct sim *sim, uint64_t what, uint64_t b) {
     case SLEEP_C:
         node_pause(sim, C, 5.3);
         break;
+    case LONG_SLEEP_C:
+        node_pause(sim, C, 7.5);
+        break;
     case NAP_C: /* wakes just before its session ends, with half a second to hear an answer */
         node_pause(sim, C, (double)session_left_ms(sim, C) / 1e3 - .02);
         break;
@@ -35,6 +51,10 @@ static void session_story(struct sim *sim, uint64_t what, uint64_t b) {
         break;
     case LONE_C:
         isolate(sim, C, true, true);
+        break;
+    case TAKE_A:
+    case TAKE_B:
+        demand(sim, what == TAKE_A ? A : B, 60);
         break;
     default:
         demand(sim, A, 60);
@@ -114,6 +134,31 @@ void slept_join_begin(struct sim *sim, uint64_t seed) {
     at(sim, moment(sim, 9.4, 9.5), CRASH_A);
     at(sim, 12, TAKE_AB);
     at(sim, moment(sim, 15.7, 15.8), SLEEP_C);
+}
+
+/* What C speaks of has drained while it slept, and B has it, of whom A does not hear any more when
+ * it leads anew. */
+static double drained_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    if (seconds(sim) < 19.5 || from == to) {
+        return 0;
+    }
+    if (message->type == CORE_SEND_VOTE_REQUEST) {
+        return from == A ? 0 : -1;
+    }
+    bool says = message->type == CORE_SEND_HEARTBEAT || message->type == CORE_SEND_DEAL;
+    return says && (from == B || to == B) ? -1 : 0;
+}
+
+void drained_join_begin(struct sim *sim, uint64_t seed) {
+    start(sim, seed, session_story);
+    sim->intercept = drained_intercept;
+    at(sim, 3, TAKE_C);
+    at(sim, 9, LONE_C);
+    at(sim, 10, TAKE_B);
+    at(sim, moment(sim, 15.7, 15.8), LONG_SLEEP_C);
+    at(sim, moment(sim, 19.5, 19.7), CRASH_A);
+    at(sim, 20.5, REACH_C);
+    at(sim, 21, TAKE_A);
 }
 
 /* ---- an acknowledgement that took long ---- */

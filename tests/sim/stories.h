@@ -64,6 +64,7 @@ void late_use_begin(struct sim *sim, uint64_t seed);
 void reserve_begin(struct sim *sim, uint64_t seed);
 void late_join_begin(struct sim *sim, uint64_t seed);
 void slept_join_begin(struct sim *sim, uint64_t seed);
+void drained_join_begin(struct sim *sim, uint64_t seed);
 void late_ack_begin(struct sim *sim, uint64_t seed);
 void lost_ack_begin(struct sim *sim, uint64_t seed);
 
@@ -76,6 +77,7 @@ void commit_use_begin(struct sim *sim, uint64_t seed);
 void leave_commit_begin(struct sim *sim, uint64_t seed);
 void old_admission_begin(struct sim *sim, uint64_t seed);
 void pending_join_begin(struct sim *sim, uint64_t seed);
+void pending_row_begin(struct sim *sim, uint64_t seed);
 void promised_join_begin(struct sim *sim, uint64_t seed);
 void overtaken_begin(struct sim *sim, uint64_t seed);
 void old_majority_begin(struct sim *sim, uint64_t seed);
