@@ -94,11 +94,6 @@ void net_peer_leave(struct net_peer *peer) {
     }
     /* It dials again 50 ms after the end; one that is made at this instant is ended by the next
      * call. */
-    if (peer->dialer.id != 0)
-        (void)nng_dialer_close(peer->dialer);
-    peer->dialer = (nng_dialer)NNG_DIALER_INITIALIZER;
-    if (peer->tls != NULL)
-        nng_tls_config_free(peer->tls);
-    peer->tls = NULL;
+    net_peer_drop_dialer(peer);
     peer->leaving = false;
 }

@@ -70,6 +70,8 @@ void net_peer_start(struct net *net, struct net_peer *peer, const struct conf_me
 int net_peer_open(struct net *net, struct net_peer *peer, char *error, size_t error_size);
 /** Dial with the certificates in use now, and no longer with others. @return as above. */
 int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size);
+/** Dial no more, and let go of the certificates: at once only where there is no connection. */
+void net_peer_drop_dialer(struct net_peer *peer);
 /** End a connection, in such a way that nng does not lose a receive over it. REM_POST follows.
  * times: how often that was tried, and nothing has come in since. */
 void net_end_pipe(uint32_t id, unsigned times);

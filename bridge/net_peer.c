@@ -50,17 +50,22 @@ static int open_socket(struct net_peer *peer) {
     return rc;
 }
 
+void net_peer_drop_dialer(struct net_peer *peer) {
+    if (peer->dialer.id != 0)
+        (void)nng_dialer_close(peer->dialer);
+    peer->dialer = (nng_dialer)NNG_DIALER_INITIALIZER;
+    if (peer->tls != NULL)
+        nng_tls_config_free(peer->tls);
+    peer->tls = NULL;
+}
+
 int net_peer_dial(struct net *net, struct net_peer *peer, char *error, size_t error_size) {
     const struct conf_member *member = &peer->member;
     nng_tls_config *tls = NULL;
     if (net_tls_wanted(member->url) &&
         net_tls_config(&tls, &net->files, member->name, error, error_size) != 0)
         return -1;
-    if (peer->dialer.id != 0)
-        (void)nng_dialer_close(peer->dialer);
-    peer->dialer = (nng_dialer)NNG_DIALER_INITIALIZER;
-    if (peer->tls != NULL)
-        nng_tls_config_free(peer->tls);
+    net_peer_drop_dialer(peer);
     peer->tls = tls;
     int rc = nng_dialer_create(&peer->dialer, peer->socket, member->url);
     if (rc == 0 && tls != NULL)

@@ -12,7 +12,8 @@
 /**
  * Double the counter table, up to counters_max.
  * @return true when there is more room now, whoever made it; false: it is as large as it may be,
- *         the disk is full, or the file is gone.
+ *         the disk is full, or the file is gone; or another process is making room for longer than
+ *         a second, because it was stopped while it did.
  */
 bool grow_counters(slotshare *handle);
 

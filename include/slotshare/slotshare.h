@@ -129,6 +129,8 @@ SLOTSHARE_API void slotshare_close(slotshare *handle);
  * Take a slot for a connection. Lock-free; no system call and no allocation except at the first
  * call of a thread, when more slots are held than ever before, and when a take is refused, or would
  * be if its limit were not only observed (enforce = no in the configuration: then it succeeds).
+ * Only a counter that is new to a full table waits, for whoever is making room there: a second at
+ * most, then SLOTSHARE_ECOUNTERS.
  *
  * @return SLOTSHARE_OK: *slot is filled, open the connection; SLOTSHARE_FULL: do not;
  *         SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_EREADONLY, SLOTSHARE_EGONE,

@@ -9,6 +9,7 @@
 #include "../../shm/counter.h"
 #include "../../shm/entry.h"
 #include "../../shm/handle.h"
+#include "../../shm/lock.h"
 #include "../../shm/retire.h"
 #include "support.h"
 
@@ -189,6 +190,32 @@ static void full_table_goes_on_serving_what_it_has(void **state) {
     slotshare_close(handle);
 }
 
+/* Whoever makes room may be stopped while it does. Here the test itself has its lock, through a
+ * description of its own. */
+static void a_full_table_waits_for_nobody_for_ever(void **state) {
+    struct place *place = *state;
+    place_config(place, "[node]\nname = a\ncounters = 64\ncounters_max = 128\nslots = 256\n"
+                        "owners = 4\n");
+    slotshare *handle = place_open(place);
+    slotshare_slot slot;
+    char name[32];
+    for (int i = 0; i < 64; i++) { /* each in use: nothing to retire */
+        (void)snprintf(name, sizeof name, "n%d.example", i);
+        const struct slotshare_connection connection = to_domain(name);
+        assert_int_equal(slotshare_acquire(handle, &connection, &slot), SLOTSHARE_OK);
+    }
+    const struct slotshare_connection one_more = to_domain("n64.example");
+    const struct slotshare_connection old = to_domain("n0.example");
+    int fd = segment_lock_open(&handle->segment);
+    assert_int_equal(lock_take(fd, LOCK_RETIRE), 0);
+    assert_int_equal(slotshare_acquire(handle, &one_more, &slot), SLOTSHARE_ECOUNTERS);
+    assert_int_equal(slotshare_acquire(handle, &old, &slot), SLOTSHARE_OK);
+    (void)close(fd);
+    assert_int_equal(slotshare_acquire(handle, &one_more, &slot), SLOTSHARE_OK);
+    assert_int_equal(segment_of(handle).counters_used, 65);
+    slotshare_close(handle);
+}
+
 /* ---- a flood of names that share a chain -------------------------------------------------------
  */
 
@@ -296,6 +323,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(names_of_every_length, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(each_name_once_whoever_dies, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(full_table_goes_on_serving_what_it_has, place_setup,
+                                        place_teardown),
+        cmocka_unit_test_setup_teardown(a_full_table_waits_for_nobody_for_ever, place_setup,
                                         place_teardown),
         cmocka_unit_test_setup_teardown(flooding_needs_the_secret, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(damaged_chains_end, place_setup, place_teardown),
