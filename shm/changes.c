@@ -66,7 +66,7 @@ int changes_lock(const slotshare *handle, const struct error_text *error) {
         return fd;
     }
     int why = errno;
-    error_set(error, "%s: cannot lock: %s", handle->segment.lock_path, strerror(why));
+    (void)segment_lock_error(&handle->segment, "lock", error);
     if (fd >= 0) {
         close(fd);
     }

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 int lock_file_open(const char *path, bool create) {
@@ -62,9 +63,18 @@ int lock_take(int fd, uint32_t byte) {
     return errno == EAGAIN || errno == EACCES ? 1 : -1;
 }
 
+/* Not F_OFD_SETLKW: nothing but a signal would end that where the holder was stopped. */
 int lock_wait(int fd, uint32_t byte) {
-    struct flock request;
-    return lock_call(fd, F_OFD_SETLKW, F_WRLCK, byte, 1, &request);
+    const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+    for (int waited = 0; waited <= LOCK_WAIT_MS; waited += LOCK_PAUSE_MS) {
+        int result = lock_take(fd, byte);
+        if (result <= 0) {
+            return result;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    errno = ETIMEDOUT;
+    return -1;
 }
 
 void lock_drop(int fd, uint32_t byte) {

@@ -27,6 +27,9 @@ enum {
     LOCK_OWNERS = 16 /* + an owner's record */
 };
 
+/** Whoever creates or changes a segment has done so long before this. */
+enum { LOCK_WAIT_MS = 10000, LOCK_PAUSE_MS = 5 };
+
 /** Open the lock file, creating it if `create`. @return a descriptor, or -1 and errno. */
 int lock_file_open(const char *path, bool create);
 
@@ -43,7 +46,7 @@ bool lock_supported(int fd);
 
 /** Take a byte for good, without waiting. @return 0; 1: somebody has it; -1 and errno. */
 int lock_take(int fd, uint32_t byte);
-/** Take a byte, waiting for it. @return 0, or -1 and errno. */
+/** Take a byte, waiting for it. @return 0, or -1 and errno: ETIMEDOUT after LOCK_WAIT_MS. */
 int lock_wait(int fd, uint32_t byte);
 void lock_drop(int fd, uint32_t byte);
 

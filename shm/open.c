@@ -10,31 +10,17 @@
 #include "handle.h"
 #include "lock.h"
 
-static int lock_error(const struct segment *segment, const char *what,
-                      const struct error_text *error) {
-    int why = errno;
-    const char *hint = "";
-    if (why == ENOENT) {
-        hint = "; create the directory (as root: install -d -m 2770 -g GROUP DIRECTORY)";
-    } else if (why == EACCES || why == EPERM || why == EROFS) {
-        hint = "; run as a user who may write to it";
-    }
-    error_set(error, "%s: cannot %s: %s%s", segment->lock_path, what, strerror(why), hint);
-    errno = why;
-    return SLOTSHARE_ESYSTEM;
-}
-
 static int create_locked(struct segment *segment, const struct segment_origin *origin,
                          const struct error_text *error) {
     int fd = lock_file_open(segment->lock_path, true);
     if (fd < 0) {
-        return lock_error(segment, "open the lock file", error);
+        return segment_lock_error(segment, "open the lock file", error);
     }
     int result;
     if (!lock_supported(fd)) {
-        result = lock_error(segment, "use open-file-description locks there", error);
+        result = segment_lock_error(segment, "use open-file-description locks there", error);
     } else if (lock_wait(fd, LOCK_CREATE) != 0) {
-        result = lock_error(segment, "lock", error);
+        result = segment_lock_error(segment, "lock", error);
     } else {
         result = segment_create(segment, origin, fd, error);
     }
@@ -127,7 +113,7 @@ static int attach_now(slotshare *handle, const struct error_text *error) {
                   "%s",
                   handle->segment.lock_path, handle->segment.name, handle->segment.path);
     } else if (result == SLOTSHARE_ESYSTEM) {
-        return lock_error(&handle->segment, "attach", error);
+        return segment_lock_error(&handle->segment, "attach", error);
     }
     return result;
 }

@@ -273,6 +273,23 @@ void segment_unmap(struct segment *segment) {
     segment->header = NULL;
 }
 
+int segment_lock_error(const struct segment *segment, const char *what,
+                       const struct error_text *error) {
+    int why = errno;
+    const char *reason = strerror(why), *hint = "";
+    if (why == ENOENT) {
+        hint = "; create the directory (as root: install -d -m 2770 -g GROUP DIRECTORY)";
+    } else if (why == EACCES || why == EPERM || why == EROFS) {
+        hint = "; run as a user who may write to it";
+    } else if (why == ETIMEDOUT) {
+        reason = "another process is creating or changing the segment, and does not go on";
+        hint = "; look for one that is stopped (T in the first column of: ps -eo stat,pid,args)";
+    }
+    error_set(error, "%s: cannot %s: %s%s", segment->lock_path, what, reason, hint);
+    errno = why;
+    return SLOTSHARE_ESYSTEM;
+}
+
 int segment_lock_open(const struct segment *segment) {
     int fd = lock_file_open(segment->lock_path, false);
     uint64_t identity;

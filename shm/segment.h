@@ -83,6 +83,10 @@ bool segment_still_there(const struct segment *segment);
  *         there, so that it says nothing about who is alive.
  */
 int segment_lock_open(const struct segment *segment);
+/** Say why the lock file could not be used, by errno, and what to do. @return SLOTSHARE_ESYSTEM;
+ * errno stays. */
+int segment_lock_error(const struct segment *segment, const char *what,
+                       const struct error_text *error);
 
 /** Admit nothing any more: the file is gone, or will be. */
 void segment_close_gate(const struct segment *segment);

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "../../shm/lock.h"
 #include "support.h"
 
 static const char limits[] = NODE_SMALL "[host \"two\"]\ncluster_max_outbound_connections = 2\n";
@@ -224,6 +225,21 @@ static void lock_file_replaced(void **state) {
     slotshare_close(handle);
 }
 
+/* Whoever creates the segment may be stopped while it does. Here the test itself has its lock,
+ * through a description of its own. */
+static void a_creator_that_does_not_go_on(void **state) {
+    struct place *place = *state;
+    slotshare *handle;
+    int fd = lock_file_open(place->lock, true);
+    assert_int_equal(lock_take(fd, LOCK_CREATE), 0);
+    assert_int_equal(place_try(place, &handle, true, false), SLOTSHARE_ESYSTEM);
+    assert_says(place, place->lock);
+    assert_says(place, "look for one that is stopped");
+    assert_int_equal(access(place->segment, F_OK), -1);
+    (void)close(fd);
+    slotshare_close(place_open(place));
+}
+
 static void removed_while_it_is_used(void **state) {
     struct place *place = *state;
     slotshare *handle = place_open(place);
@@ -316,6 +332,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_a_killed_creator_left_is_no_obstacle, setup,
                                         place_teardown),
         cmocka_unit_test_setup_teardown(lock_file_replaced, setup, place_teardown),
+        cmocka_unit_test_setup_teardown(a_creator_that_does_not_go_on, setup, place_teardown),
         cmocka_unit_test_setup_teardown(removed_while_it_is_used, setup, place_teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_an_error_now, setup, place_teardown),
         cmocka_unit_test_setup_teardown(read_only_looks_and_does_not_touch, setup, place_teardown),
