@@ -112,6 +112,7 @@ struct slotshare_options {
  *
  * options may be NULL. On success *out is a handle to be closed with slotshare_close(); on any
  * error *out is NULL and options->error, if given, holds the whole story.
+ * Waits for another process that is creating the segment, 10 s at most.
  *
  * @return SLOTSHARE_OK; SLOTSHARE_EINVAL, SLOTSHARE_ENAME, SLOTSHARE_ENOSEGMENT,
  *         SLOTSHARE_ELAYOUT, SLOTSHARE_EDAMAGED, SLOTSHARE_ECONFIG, SLOTSHARE_EOWNERS,
@@ -209,6 +210,7 @@ SLOTSHARE_API int slotshare_keep_fd(slotshare *handle);
  * whole set of limits changes at once; slots that are held stay counted and are given back as
  * usual; a limit that was lowered below what is held admits nothing until the count is under it.
  * Sizes in [node] take effect when the segment is created the next time.
+ * Waits for another process that is changing the segment, 10 s at most.
  *
  * @param error  where a failure is described; NULL: nowhere
  * @return SLOTSHARE_OK: every later take obeys the new limits; SLOTSHARE_ECONFIG: nothing has
