@@ -169,6 +169,10 @@ static void count_held(struct core *core, const struct core_heartbeat *heartbeat
         held = entry->reserve;
     }
     int32_t floor = valid ? least(core, heartbeat, entry, key) : entry->reserve;
+    bool behind = valid && heartbeat->epoch != core->committed.epoch;
+    if (behind && floor < entry->home && !MUTANT(core, MUTANT_BEHIND_AS_SAID)) {
+        floor = entry->home; /* it has promised what is committed, and goes there when it hears */
+    }
     held = held > floor ? held : floor; /* without a session it may be about to learn of a commit */
     if (!entry->present) {
         entry->present = true;

@@ -51,10 +51,11 @@ enum core_mutant {
     MUTANT_NEW_BEHIND,       /**< a new node is told what is committed when more is promised */
     MUTANT_FOUNDER_BOUND,    /**< a promise to found something binds for ever */
     MUTANT_NO_OTHERS, /**< a join that says too much leaves the unknown less than their reserves */
-    MUTANT_OLD_READING,     /**< a join without a session takes all that it says from the unknown */
-    MUTANT_ROW_PENDING,     /**< the same of who had something pending when a counter came up */
-    MUTANT_RECORD_STAYS,    /**< a share is thought to outlive a commit that changes its counter */
-    MUTANT_HOME_PENDING,    /**< who has something pending is thought to have its home */
+    MUTANT_OLD_READING,    /**< a join without a session takes all that it says from the unknown */
+    MUTANT_ROW_PENDING,    /**< the same of who had something pending when a counter came up */
+    MUTANT_BEHIND_AS_SAID, /**< who has not heard of a commit yet is thought to hold what it says */
+    MUTANT_RECORD_STAYS,   /**< a share is thought to outlive a commit that changes its counter */
+    MUTANT_HOME_PENDING,   /**< who has something pending is thought to have its home */
     MUTANT_RESERVE_PENDING, /**< who has something pending is thought to have its reserve */
     MUTANT_OVERTAKEN_FREE,  /**< a promise that was overtaken binds no more */
     MUTANT_EARLIER_ANSWER,  /**< an answer to what was said before a proposal proves a commit */

@@ -341,6 +341,7 @@ const struct sim_scenario sim_directed[] = {
     {"new-behind", 35, false, new_behind_begin},
     {"pending-join", 16, false, pending_join_begin},
     {"pending-row", 16, false, pending_row_begin},
+    {"behind-join", 18, false, behind_join_begin},
     {"promised-join", 16, false, promised_join_begin},
     {"overtaken", 28, false, overtaken_begin},
     {"old-majority", 27, false, old_majority_begin},

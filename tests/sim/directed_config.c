@@ -20,7 +20,10 @@ enum {
     HEAL_C,
     BUSY_C,
     GO_C,
-    IDLE_C
+    IDLE_C,
+    SIX_C,
+    NO_ROOM,
+    ROOM
 };
 
 static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
@@ -64,6 +67,13 @@ static void config_story(struct sim *sim, uint64_t what, uint64_t b) {
         break;
     case IDLE_C:
         demand(sim, C, 0);
+        break;
+    case SIX_C:
+        demand(sim, C, 6);
+        break;
+    case NO_ROOM:
+    case ROOM:
+        sim->full = what == NO_ROOM ? 1 : 0;
         break;
     case GO_C:
         node_bridge_leave(sim, C, 60);
@@ -189,6 +199,46 @@ void leave_commit_begin(struct sim *sim, uint64_t seed) {
     at(sim, moment(sim, 9, 10), GO_C);
     at(sim, 10.2, FITS_B);
     at(sim, 11.5, HUNGRY_ALL);
+}
+
+/* A member joins the next coordinator before it has heard of the commit, because a share that finds
+ * no room keeps it from that; then it goes to its new home. Between the commit and the new
+ * leadership only a late deal, with that share, reaches C; then anything but an admission. */
+static double behind_intercept(struct sim *sim, int from, int to, struct sim_message *message) {
+    const double s = seconds(sim);
+    bool grants = false, admits = false;
+
+    if (message->type == CORE_SEND_VOTE_REQUEST && s > 9.8) {
+        return from == A ? 0 : -1;
+    }
+    for (uint32_t i = 0; message->type == CORE_SEND_DEAL && i < message->deal.parts; i++) {
+        const struct core_part *part = &message->deal.part[i];
+        bool own = part->to == sim->node[C].hash;
+        grants = grants || (own && part->grants > 0 && message->deal.epoch == 1);
+        admits = admits || (own && part->admission);
+    }
+    if (to != C || from == C || s < 9.8 || s > 16) {
+        return 0;
+    }
+    return s > 13.1 ? (admits ? -1 : 0) : grants ? 13.1 - s : -1;
+}
+
+void behind_join_begin(struct sim *sim, uint64_t seed) {
+    const int32_t limit = 27;
+
+    start(sim, seed, config_story);
+    sim->intercept = behind_intercept;
+    sim_add_config(sim, 7, &limit);
+    at(sim, 3, HUNGRY_ALL);
+    at(sim, 5, LOAD_A);
+    at(sim, 5.1, LOAD_C);
+    at(sim, 5.2, LOAD_B_BUSY);
+    at(sim, moment(sim, 9.85, 9.95), SIX_C);
+    at(sim, 10.2, FITS_B);
+    at(sim, moment(sim, 10.9, 11), FIRST);
+    at(sim, 13, NO_ROOM);
+    at(sim, 13.15, ROOM);
+    at(sim, 14.4, GREEDY_C);
 }
 
 /* ---- an admission of a session that was given up ---- */

@@ -43,6 +43,8 @@ const struct mutant mutants[] = {
      "drained-join", 20},
     {MUTANT_ROW_PENDING, "13", "who had something pending is thought to have had its home",
      "pending-row", 20},
+    {MUTANT_BEHIND_AS_SAID, "23", "who has not heard of a commit yet holds no more than it says",
+     "behind-join", 20},
     {MUTANT_HOME_PENDING, "13", "who has something pending is thought to have its home",
      "pending-join", 20},
     {MUTANT_RESERVE_PENDING, "13", "who has something pending is thought to have its reserve",

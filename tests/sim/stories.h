@@ -78,6 +78,7 @@ void leave_commit_begin(struct sim *sim, uint64_t seed);
 void old_admission_begin(struct sim *sim, uint64_t seed);
 void pending_join_begin(struct sim *sim, uint64_t seed);
 void pending_row_begin(struct sim *sim, uint64_t seed);
+void behind_join_begin(struct sim *sim, uint64_t seed);
 void promised_join_begin(struct sim *sim, uint64_t seed);
 void overtaken_begin(struct sim *sim, uint64_t seed);
 void old_majority_begin(struct sim *sim, uint64_t seed);
