@@ -68,9 +68,8 @@ int32_t coordinator_not_in_mass(const struct core *core, uint32_t key, int at, i
     }
     /* What it says above its reserve may be an old reading: it may have drained since, been counted
      * as gone, and been dealt to one that is unknown. */
-    if (!session && held > entry->reserve && !MUTANT(core, MUTANT_NO_OTHERS) &&
-        !MUTANT(core, MUTANT_OLD_READING)) {
-        held = entry->reserve;
+    if (!session && held > entry->reserve && !MUTANT(core, MUTANT_OLD_READING)) {
+        held = MUTANT(core, MUTANT_NO_OTHERS) ? held : entry->reserve;
     }
     return held;
 }
