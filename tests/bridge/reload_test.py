@@ -344,11 +344,9 @@ class Admin(Case):
         return json.loads(answer)
 
     def answered_beside(self, node, count):
-        """Ask while so many say nothing. @return how many of them are still connected then, and
-        how many descriptors the bridge has"""
+        """Ask while so many say nothing. @return how many of them are still connected then"""
         silent = [self.connect(node) for _ in range(count)]
         self.assertTrue(self.ask(node, b'{"slotshare": 1, "command": "status"}\n')["ok"])
-        descriptors = len(os.listdir(f"/proc/{node.process.pid}/fd"))
         connected = 0
         for client in silent:
             client.setblocking(False)
@@ -357,7 +355,7 @@ class Admin(Case):
             except BlockingIOError:
                 connected += 1
             client.close()
-        return connected, descriptors
+        return connected
 
     def test_silent_clients(self):
         """Who says nothing keeps nobody waiting; of too many the oldest are cut off."""
@@ -365,11 +363,12 @@ class Admin(Case):
             node = cluster.nodes[0]
             # Each has a second: all of them are there yet when the answer is.
             wait_for("an answer beside 12 silent clients",
-                     lambda: self.answered_beside(node, 12)[0] == 12)
-            before = self.answered_beside(node, 0)[1]
-            connected, descriptors = self.answered_beside(node, 60)
-            self.assertLess(connected, 60)
-            self.assertLess(descriptors, before + 20)
+                     lambda: self.answered_beside(node, 12) == 12)
+            before = len(os.listdir(f"/proc/{node.process.pid}/fd"))
+            self.assertLess(self.answered_beside(node, 60), 60)
+            # nng closes what has ended some time later, the longer the busier the machine is.
+            wait_for("the descriptors of those that were cut off to be closed",
+                     lambda: len(os.listdir(f"/proc/{node.process.pid}/fd")) < before + 20)
 
     def test_hostile(self):
         with Cluster(count=1) as cluster:
