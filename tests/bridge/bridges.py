@@ -6,6 +6,7 @@ when it comes.
 """
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -33,7 +34,14 @@ def wait_for(what, condition):
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Below those that the kernel gives to connections: one of these may have a port by the time
+    that a bridge wants to listen there."""
+    sockets = []
+    while len(sockets) < count:
+        try:
+            sockets.append(socket.create_server(("127.0.0.1", random.randrange(16384, 32768))))
+        except OSError:
+            continue
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
         s.close()
