@@ -19,7 +19,8 @@ static const struct peer *promiser(const struct core *core, uint64_t now) {
 }
 
 bool core_former_binds(const struct core *core, uint64_t now) {
-    const struct peer *other = core->promised ? NULL : promiser(core, now);
+    bool open = core->pending.members != 0 && !core->promised;
+    const struct peer *other = open ? promiser(core, now) : NULL;
 
     return other != NULL && other->said_ready_digest == core->pending.digest;
 }
